@@ -1,0 +1,44 @@
+"""`python -m app`: starts the page on this machine."""
+
+import argparse
+import logging
+import os
+import sys
+
+# both are read when gradio and the hub client are imported
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the app; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING)
+    from app.server import prepare, serve  # seconds to import, so not for --help
+    from vljepa.errors import VLJEPAError
+
+    try:
+        serve(prepare(options.checkpoint, options.device), options.host, options.port)
+    except (VLJEPAError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description="Explore videos with VL-JEPA in a browser. "
+                                     "Everything stays on this machine; no network is needed.")
+    parser.add_argument("--checkpoint", default="everyday",
+                        help="name or folder of a checkpoint (default: %(default)s)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine "
+                        "only)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

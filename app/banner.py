@@ -1,0 +1,55 @@
+"""What every tab says at its top: which checkpoint runs where, and how good it was measured to be."""
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+MEASURES = (
+    ("retrieval.i2t_r1", "finds the right one of 5,000 sentences for a photo", "{:.0f} %"),
+    ("caption.cider", "captions agree with people's (CIDEr; one person against others: 0.79)", "{:.2f}"),
+    ("vqa.presence", "says rightly whether a thing is there (guessing: 50 %)", "{:.0f} %"),
+    ("vqa.count", "counts rightly", "{:.0f} %"),
+    ("classification.sports100", "names the sport, of 100", "{:.0f} %"),
+)
+
+
+def device_name(device: torch.device) -> str:
+    """In words: the graphics card by its name, or the CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def limits(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What was measured, worded for people; empty for a checkpoint that nobody measured."""
+    found = []
+    for key, meaning, form in MEASURES:
+        value = lookup(metrics, key)
+        if value is not None:
+            found.append({"value": form.format(value), "meaning": meaning})
+    return found
+
+
+def lookup(metrics: Mapping[str, Any], key: str) -> float | None:
+    """`a.b` as a flat key or nested; a measure may be a number or a record with its `value`."""
+    value: Any = metrics.get(key)
+    if value is None:
+        value = metrics
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+    if isinstance(value, Mapping):
+        value = value.get("value")
+    return float(value) if isinstance(value, int | float) else None
+
+
+def banner(checkpoint: str, device: torch.device) -> str:
+    """The page's header as HTML; both names are escaped."""
+    return f"""<header class="vlj-top">
+  <h1 class="vlj-brand">VL-JEPA</h1>
+  <p class="vlj-facts" aria-label="What is running">
+    <span class="vlj-fact"><span class="vlj-dot" aria-hidden="true"></span>Checkpoint
+      <b>{html.escape(checkpoint)}</b> on <b>{html.escape(device_name(device))}</b>, on this machine only</span>
+  </p>
+  <button type="button" class="vlj-icon vlj-theme" aria-label="Switch between light and dark"
+    title="Light or dark"></button>
+</header>"""

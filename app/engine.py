@@ -1,0 +1,194 @@
+"""What the page asks for, without the page: open a film, cut it, caption it, export it. Testable without a browser."""
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.film import Cut, Film, place_stream
+from app.jobs import Job, Jobs
+from app.messages import sentence_for
+from app.playable import make_playable, still
+from app.store import Store, content_hash, short_hash
+from sample_media import SampleFilm
+from visualizations.landmark_map import place, place_3d
+from vljepa.analysis import Analysis, CaptionedSegment, CutSettings, spans
+from vljepa.errors import VLJEPAError
+from vljepa.export import write_exports
+from vljepa.stream import Trajectory
+from vljepa.video import open_video
+
+FILMS_KEPT = 6  # open films held in memory; the others come back from disk
+CAPTIONS_AT_ONCE = 6  # decoded per request, so that the page fills in as they come
+POINTS_AT_ONCE = 8  # steps placed on the map together while a film is being read
+
+
+@dataclass(frozen=True)
+class Source:
+    """A film to open: where it is and what people call it."""
+
+    path: Path
+    title: str
+
+
+class Engine:
+    """A model, a store of results and the open films.
+
+    One model serves all viewers: one film is read at a time, and captions are decoded beside it.
+    """
+
+    def __init__(self, model: Any, fingerprint: str, store: Store, samples: Sequence[SampleFilm] = (),
+                 metrics: Mapping[str, Any] | None = None) -> None:
+        self.metrics = metrics or {}
+        self.model, self.fingerprint, self.store, self.samples = model, fingerprint, store, list(samples)
+        self.jobs = Jobs()
+        self._films: OrderedDict[str, Film] = OrderedDict()
+        self._films_lock, self._reading, self._decoding = threading.Lock(), threading.Lock(), threading.Lock()
+
+    def sample(self, name: str) -> Source:
+        """The sample film of that name; ValueError if there is none."""
+        for film in self.samples:
+            if film.name == name:
+                return Source(film.path, film.title)
+        raise ValueError(f"there is no sample film called {name!r}; choose one of the pictures")
+
+    def warm_up(self) -> None:
+        """Do the slow first time of everything now, not at the first click."""
+        self.posters()
+        self.model.decode(self.model.embed_text(["a person"]), self.model.readouts[0])
+
+    def posters(self) -> dict[str, Path | None]:
+        """A still for each sample film, by name."""
+        return {film.name: still(film.path, self.store.root / "posters" / f"{film.name}.jpg") for film in self.samples}
+
+    def open(self, source: Source, query: str | None, rate_hz: float) -> Job:
+        """Analyse a film in the background, or take it from the store; the job's result is the `Film`."""
+        query = query.strip() or None if query else None
+        return self.jobs.start(lambda job: self._analyse(job, source, query, rate_hz))
+
+    def film(self, key: str) -> Film:
+        """An open film; ValueError if it is not open any more."""
+        with self._films_lock:
+            if key not in self._films:
+                raise ValueError("this film is no longer open here; open it again, its results are kept")
+            self._films.move_to_end(key)
+            return self._films[key]
+
+    def cut(self, key: str, settings: CutSettings, readout: str) -> Cut:
+        """Cut an open film; no model is involved."""
+        return self.film(key).cut(settings, self.check_readout(readout))
+
+    def caption(self, key: str, settings: CutSettings, readout: str, at_most: int = CAPTIONS_AT_ONCE) -> Cut:
+        """Read up to `at_most` captions that the cut lacks, keep them, and return the cut."""
+        film = self.film(key)
+        with self._decoding:
+            found = film.decode_missing(self.model.decode, settings, self.check_readout(readout), at_most)
+        if found.missing == 0:
+            self.store.save_captions(film.content, film.key, film.captions)
+        return found
+
+    def analysis(self, key: str, settings: CutSettings, readout: str) -> Analysis:
+        """The analysis as the library knows it, every caption read."""
+        found = self.caption(key, settings, readout, at_most=10**9)
+        film = self.film(key)
+        captioned = [CaptionedSegment(start_s, end_s, caption.text, caption.readout, caption.similarity)
+                     for (start_s, end_s), caption
+                     in zip(spans(film.trajectory, found.segments), found.captions, strict=True) if caption is not None]
+        # the results are about the user's film, not about the copy that the server was given
+        named = replace(film.trajectory, video=replace(film.trajectory.video, path=film.title))
+        timing_s = {**film.trajectory.timing_s, "decode": film.decode_s}
+        return Analysis(named, settings, captioned, found.strength, {**timing_s, "total": sum(timing_s.values())})
+
+    def export(self, key: str, settings: CutSettings, readout: str) -> dict[str, Path]:
+        """Write every export file and return where each is; ExportError if the disk does not take them."""
+        folder = self.store.folder(self.film(key).content) / "exports" / short_hash(key, repr(settings), readout)
+        return write_exports(self.analysis(key, settings, readout), folder)
+
+    def check_readout(self, readout: str) -> str:
+        """`readout` if the checkpoint has it; ValueError names those it has."""
+        if readout not in self.model.readouts:
+            raise ValueError(f"this checkpoint reads out by {' or '.join(self.model.readouts)}, not by {readout!r}")
+        return readout
+
+    def _analyse(self, job: Job, source: Source, query: str | None, rate_hz: float) -> Film:
+        try:
+            job.report("Opening the film", 0.0)
+            with open_video(source.path) as video:  # what is not a video is told before anything is written
+                seconds = video.info.seconds or float("inf")
+            content = content_hash(source.path)
+            key = short_hash(content, self.fingerprint, query, rate_hz)
+            media = make_playable(source.path, self.store.folder(content),
+                                  lambda done: job.report("Preparing the player", done / seconds))
+            job.preview = {"media": media, "seconds": video.info.seconds}
+            trajectory = self.store.load_trajectory(content, key)
+            if trajectory is None:
+                trajectory = self._read(job, source, query, rate_hz)
+                self.store.save_trajectory(content, key, trajectory)
+                self.store.prune()
+        except VLJEPAError as error:
+            raise VLJEPAError(sentence_for(error).replace(str(source.path), source.title)) from error
+        job.report("Drawing the map", 1.0)
+        place_ = place_stream(trajectory.embeddings, self.model.landmarks)
+        film = Film(key, content, source.title, trajectory, place_, media, self.store.load_captions(content, key))
+        self._keep(film)
+        return film
+
+    def _read(self, job: Job, source: Source, query: str | None, rate_hz: float) -> Trajectory:
+        """Run the stream to its end; each step goes to the map as soon as it is there."""
+        job.report("Waiting for another film to finish", 0.0)
+        with _PatientLock(self._reading, job):
+            stream = self.model.embed(source.path, query=query, rate_hz=rate_hz)
+            seconds = stream.video.seconds or float("inf")
+            times_s, embeddings = [], []
+            with closing(iter(stream)) as steps:  # so that a cancelled film is released at once
+                for step in steps:
+                    times_s.append(step.time_s)
+                    embeddings.append(step.embedding)
+                    if len(embeddings) % POINTS_AT_ONCE == 0:
+                        self._show(job, times_s[-POINTS_AT_ONCE:], np.array(embeddings[-POINTS_AT_ONCE - 1 :]))
+                    job.report("Watching", step.time_s / seconds)
+            return Trajectory(np.array(times_s), np.array(embeddings), stream.video, rate_hz, query, self.model.name,
+                              dict(stream.timing_s), stream.warning)
+
+    def _show(self, job: Job, times_s: list[float], embeddings: np.ndarray) -> None:
+        """Hand steps to the page: `embeddings` may begin with the one before them, which tells how new the first is."""
+        count, landmarks = len(times_s), self.model.landmarks
+        novelty = np.zeros(count)
+        changes = np.linalg.norm(np.diff(embeddings, axis=0), axis=1)
+        novelty[count - len(changes) :] = changes
+        places = np.zeros((count, 5))
+        if landmarks is not None:
+            places = np.hstack([place(landmarks, embeddings[-count:]), place_3d(landmarks, embeddings[-count:])])
+        job.points.append(np.column_stack([times_s, novelty, places]).astype(np.float32))
+
+    def _keep(self, film: Film) -> None:
+        with self._films_lock:
+            self._films[film.key] = film
+            self._films.move_to_end(film.key)
+            while len(self._films) > FILMS_KEPT:
+                self._films.popitem(last=False)
+
+
+class _PatientLock:
+    """Waits for a lock, but not for a job that was cancelled meanwhile."""
+
+    def __init__(self, lock: threading.Lock, job: Job) -> None:
+        self._lock, self._job = lock, job
+
+    def __enter__(self) -> None:
+        while not self._lock.acquire(timeout=0.2):
+            self._job.report("Waiting for another film to finish", 0.0)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def safe_name(title: str) -> str:
+    """A file name from a title: letters, digits and dashes only."""
+    return re.sub(r"[^\w-]+", "-", Path(title).stem, flags=re.ASCII).strip("-")[:60] or "film"

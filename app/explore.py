@@ -1,0 +1,99 @@
+"""The Explore tab: its blocks, and the handlers that its page calls, each a plain function on the engine."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from app.assets import template
+from app.banner import limits
+from app.engine import Engine, Source, safe_name
+from app.messages import Handler, in_one_sentence
+from app.views import cut_view, file_url, film_view, job_view, landmarks_view
+from vljepa.analysis import CutSettings
+
+ON_LOAD = """
+const url = props.module;
+import(url).then((page) => page.mount({ element, server })).catch((error) => {
+  element.querySelector('.vlj-alert-text').textContent = 'The page could not start: ' + error.message;
+  element.querySelector('.vlj-alert').hidden = false;
+});
+"""
+
+
+def build(engine: Engine, published: Path) -> gr.HTML:
+    """Add the tab's blocks to the surrounding `gr.Blocks`; `published` holds the page's files."""
+    functions: list[Callable[..., Any]] = list(handlers(engine, Path(get_upload_folder())).values())
+    return gr.HTML("", html_template=template("explore.html"), js_on_load=ON_LOAD, apply_default_css=False,
+                   server_functions=functions, module=file_url(published / "explore.js"), elem_id="vlj-explore")
+
+
+def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
+    """What the page can call, by name. Each takes one dictionary and returns one; a failure returns `error`."""
+
+    def hello(request: dict[str, Any]) -> dict[str, Any]:
+        """What the page needs once."""
+        config = engine.model.config
+        stills = engine.posters()
+        return {
+            "samples": [{"name": f.name, "title": f.title, "poster": file_url(stills[f.name])} for f in engine.samples],
+            "readouts": list(engine.model.readouts), "rate_hz": config.rate_hz, "caption_query": config.caption_query,
+            "landmarks": landmarks_view(engine.model.landmarks), "limits": limits(engine.metrics),
+        }
+
+    def open_film(request: dict[str, Any]) -> dict[str, Any]:
+        """Start the analysis of a sample or of an upload; returns the job's token."""
+        source = engine.sample(request["sample"]) if request.get("sample") else _upload(request, uploads)
+        return {"job": engine.open(source, request.get("query"), float(request["rate_hz"])).token}
+
+    def progress(request: dict[str, Any]) -> dict[str, Any]:
+        """How far a job is; once it is done also the film, or why there is none."""
+        job = engine.jobs.get(request["job"])
+        job.seen()
+        view = job_view(job, int(request.get("points_seen", 0)))
+        if job.error:
+            return {"error": job.error}
+        return view | ({"film": film_view(job.result)} if job.result else {})
+
+    def cancel(request: dict[str, Any]) -> dict[str, Any]:
+        """Stop a job."""
+        engine.jobs.get(request["job"]).cancel()
+        return {}
+
+    def cut(request: dict[str, Any]) -> dict[str, Any]:
+        """Cut an open film by the request's settings: instant, no model."""
+        found = engine.cut(request["film"], _settings(request), request["readout"])
+        return cut_view(engine.film(request["film"]), found)
+
+    def caption(request: dict[str, Any]) -> dict[str, Any]:
+        """Read a few of the captions that the cut lacks."""
+        found = engine.caption(request["film"], _settings(request), request["readout"])
+        return cut_view(engine.film(request["film"]), found)
+
+    def export(request: dict[str, Any]) -> dict[str, Any]:
+        """Write every export; returns address and download name of each."""
+        files = engine.export(request["film"], _settings(request), request["readout"])
+        stem = safe_name(engine.film(request["film"]).title)
+        return {"files": [{"name": f"{stem}-{path.name}", "url": file_url(path)} for path in files.values()]}
+
+    functions = (hello, open_film, progress, cancel, cut, caption, export)
+    return {function.__name__: in_one_sentence(function) for function in functions}
+
+
+def _settings(request: dict[str, Any]) -> CutSettings:
+    """ValueError names a setting that is missing or not a number."""
+    try:
+        value = None if request.get("value") is None else float(request["value"])
+        return CutSettings(str(request["method"]), value, float(request["smoothing_s"]), float(request["min_length_s"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the settings are incomplete ({error}); reset them") from None
+
+
+def _upload(request: dict[str, Any], uploads: Path) -> Source:
+    """An upload by its path on the server, which must be one that the server itself handed out."""
+    path = Path(str(request.get("upload", ""))).resolve()
+    if not path.is_relative_to(uploads.resolve()) or not path.is_file():
+        raise ValueError("choose a video file first, or one of the sample films")
+    return Source(path, str(request.get("title") or path.name))

@@ -1,0 +1,111 @@
+"""An analysed film: its stream, the trees that sliders cut, the captions read so far, its place on the map."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from visualizations.landmark_map import Landmarks, neighbourhood_agreement, pca_coordinates, place, place_3d
+from vljepa.analysis import CutSettings, build_tree, cut, end_s
+from vljepa.readout import Caption
+from vljepa.segmentation import Segment, WardTree
+from vljepa.stream import Trajectory
+
+TREES_KEPT = 24  # one per place of the smoothing slider: moving it back is free
+SAMPLED = 400  # points that the map's agreement is estimated from
+Decode = Callable[[Float[np.ndarray, "batch dim"], str], Sequence[Caption]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stream lies on a map; `kind` is landmarks, pca or umap; `agreement` 0 to 1, None where it has none."""
+
+    kind: str
+    xy: Float[np.ndarray, "time 2"]
+    xyz: Float[np.ndarray, "time 3"]
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A segmentation as it stands: its segments, those captions that are known, the boundary strength per step."""
+
+    segments: list[Segment]
+    captions: list[Caption | None]
+    strength: Float[np.ndarray, " time"]
+
+    @property
+    def missing(self) -> int:
+        """Segments without a caption yet."""
+        return sum(caption is None for caption in self.captions)
+
+
+@dataclass
+class Film:
+    """One film analysed with one query, rate and checkpoint. Safe to use from several threads."""
+
+    key: str
+    content: str
+    title: str
+    trajectory: Trajectory
+    place: Place
+    media: Path | None = None
+    captions: dict[str, Caption] = field(default_factory=dict)
+    decoded: int = 0  # captions that the model really had to read since the film was opened
+    decode_s: float = 0.0  # and the seconds that took
+    _trees: OrderedDict[float, WardTree] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def seconds(self) -> float:
+        """Where the analysed part of the film ends."""
+        return end_s(self.trajectory)
+
+    def cut(self, settings: CutSettings, readout: str) -> Cut:
+        """Cut the tree; nothing is encoded or decoded. ValueError for settings that no stream can satisfy."""
+        tree = self.tree(settings.smoothing_s)
+        segments = cut(self.trajectory, tree, settings)
+        captions = [self.captions.get(_name(segment, readout)) for segment in segments]
+        return Cut(segments, captions, tree.boundary_strength())
+
+    def decode_missing(self, decode: Decode, settings: CutSettings, readout: str, at_most: int) -> Cut:
+        """Read the first `at_most` captions that this cut still lacks."""
+        found = self.cut(settings, readout)
+        lacking = [s for s, caption in zip(found.segments, found.captions, strict=True) if caption is None][:at_most]
+        if lacking:
+            started = time.perf_counter()
+            read = decode(np.stack([segment.embedding for segment in lacking]), readout)
+            self.decode_s += time.perf_counter() - started
+            self.captions |= {_name(s, readout): caption for s, caption in zip(lacking, read, strict=True)}
+            self.decoded += len(lacking)
+        return self.cut(settings, readout)
+
+    def tree(self, smoothing_s: float) -> WardTree:
+        """The tree over the stream smoothed by that window, built once."""
+        with self._lock:
+            if smoothing_s not in self._trees:
+                self._trees[smoothing_s] = build_tree(self.trajectory, smoothing_s)
+            self._trees.move_to_end(smoothing_s)
+            if len(self._trees) > TREES_KEPT:
+                self._trees.popitem(last=False)
+            return self._trees[smoothing_s]
+
+
+def place_stream(embeddings: Float[np.ndarray, "time dim"], landmarks: Landmarks | None) -> Place:
+    """On the checkpoint's landmarks; without any, along the principal components of the stream itself."""
+    if landmarks is None:
+        return Place("pca", pca_coordinates(embeddings, 2), pca_coordinates(embeddings, 3), None)
+    sample = embeddings[:: max(1, len(embeddings) // SAMPLED)]
+    return Place("landmarks", place(landmarks, embeddings), place_3d(landmarks, embeddings),
+                 neighbourhood_agreement(landmarks, sample))
+
+
+def _name(segment: Segment, readout: str) -> str:
+    """A caption belongs to the very embedding it was read from, wherever the edges of its segment came from."""
+    return f"{readout}-{sha256(segment.embedding.astype(np.float32).tobytes()).hexdigest()[:16]}"

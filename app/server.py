@@ -1,0 +1,106 @@
+"""Puts the page together and serves it: on this machine, to this machine, and asking nothing of any other."""
+
+import hashlib
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app import explore
+from app.assets import STATIC, plotly_path, publish, template
+from app.banner import banner
+from app.engine import Engine
+from app.store import Store
+from app.views import file_url
+from sample_media import sample_films
+from vljepa.checkpoint import list_checkpoints, load
+from vljepa.errors import VLJEPAError
+from vljepa.paths import cache_dir
+
+FIRST_PORT, PORTS_TRIED = 7860, 20
+LARGEST_UPLOAD = "8gb"
+UPLOADS_S = (3600, 86400)  # look every hour for uploads older than a day
+
+
+def load_model(checkpoint: str, device: str | None) -> Any:
+    """The model; CheckpointError if there is none by that name."""
+    return load(checkpoint, device=device)
+
+
+def prepare(checkpoint: str, device: str | None) -> Engine:
+    """Everything the first click needs: the model loaded, the sample films built. Tells the terminal how far it is."""
+    print(f"Loading checkpoint {checkpoint} ...", flush=True)
+    model = load_model(checkpoint, device)
+    fingerprint, metrics = _identity(checkpoint)
+    print("Preparing the sample films ...", flush=True)
+    engine = Engine(model, fingerprint, Store(cache_dir() / "explore"), sample_films(), metrics)
+    engine.warm_up()
+    return engine
+
+
+def page(engine: Engine, published: Path) -> gr.Blocks:
+    """The whole page. Each tab builds its own blocks; only tabs that work are here."""
+    with gr.Blocks(title="VL-JEPA", fill_width=True, analytics_enabled=False, delete_cache=UPLOADS_S) as blocks:
+        gr.HTML(banner(engine.model.name, engine.model.device), apply_default_css=False, elem_id="vlj-banner")
+        with gr.Tabs(elem_id="vlj-tabs"), gr.Tab("Explore"):
+            explore.build(engine, published)
+    return blocks
+
+
+def serve(engine: Engine, host: str, port: int | None, block: bool = True) -> str:
+    """Start serving; returns the address. With `block` it returns when the server is stopped."""
+    free = free_port(host, port)
+    published = publish(engine.store.root.parent / "page")
+    gr.set_static_paths([published, plotly_path(), engine.store.root])
+    blocks = page(engine, published)
+    _, address, _ = blocks.queue(max_size=64, default_concurrency_limit=8).launch(
+        server_name=host, server_port=free, share=False, quiet=True, prevent_thread_lock=True, footer_links=[],
+        max_file_size=LARGEST_UPLOAD, ssr_mode=False, show_error=True, theme=theme(), head=_head(published),
+        css_paths=[STATIC / "page.css", STATIC / "explore.css"])
+    print(f"Ready: open {address} in a browser. Ctrl+C stops the app.", flush=True)
+    if block:
+        blocks.block_thread()
+    return str(address)
+
+
+def free_port(host: str, port: int | None) -> int:
+    """`port` if it is free, or without a wish the first free one; VLJEPAError if there is none."""
+    wanted = range(FIRST_PORT, FIRST_PORT + PORTS_TRIED) if port is None else [port]
+    for candidate in wanted:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, candidate))
+            except PermissionError:
+                raise VLJEPAError(f"port {candidate} is reserved by the system; choose one above 1024") from None
+            except OSError as error:
+                if candidate == wanted[0] and port is None:
+                    print(f"Port {candidate} is in use; trying the next ones.", flush=True)
+                reason = error.strerror or str(error)
+                continue
+            return candidate
+    busy = f"port {port} on {host}" if port is not None else f"every port from {FIRST_PORT} to {wanted[-1]} on {host}"
+    raise VLJEPAError(f"{busy} cannot be used ({reason}); choose another with --port or leave it out")
+
+
+def theme() -> gr.themes.Base:
+    """System fonts and gradio's neutral base; the colours are in page.css."""
+    return gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"],
+                          font_mono=["ui-monospace", "monospace"])
+
+
+def _head(published: Path) -> str:
+    """Loads what is shared by all tabs before anything is drawn."""
+    meta = f'<meta name="vlj-plotly" content="{file_url(plotly_path())}">'
+    return template("head.html") + meta + f'<script type="module" src="{file_url(published / "page.js")}"></script>'
+
+
+def _identity(checkpoint: str) -> tuple[str, Mapping[str, Any]]:
+    """What tells this checkpoint's results from another's, and what was measured of it."""
+    known = {info.name: info for info in list_checkpoints()}
+    folder = known[checkpoint].folder if checkpoint in known else Path(checkpoint)
+    config = folder / "config.json"
+    digest = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""
+    return f"{checkpoint}-{digest[:16]}", known[checkpoint].metrics if checkpoint in known else {}

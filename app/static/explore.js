@@ -1,0 +1,351 @@
+// The Explore page: opens films, keeps the four views on one clock, re-cuts and captions as the settings change.
+
+import { CaptionList } from './captions.js';
+import { Controls } from './controls.js';
+import { clockTime, element, indexAt, unpack } from './lib.js';
+import { MapView, loadPlotly } from './map.js';
+import { Player } from './player.js';
+import { Api } from './server.js';
+import { Store } from './store.js';
+import { Timeline } from './timeline.js';
+
+const POLL_MS = 150;
+const READOUTS = {
+  decoder: ['written by the decoder', 'The decoder writes each sentence from the embedding alone: fluent, and at times wrong.'],
+  bank: ['nearest sentence of the bank', 'Each caption is the stored sentence nearest to the embedding: never a new one.'],
+};
+
+export function mount({ element: root, server }) {
+  return new Explore(root.querySelector('.vlj-explore'), new Api(server));
+}
+
+class Explore {
+  constructor(root, api) {
+    [this.root, this.api, this.store] = [root, api, new Store()];
+    const seek = (seconds) => this.player.seek(seconds);
+    this.player = new Player(root, this.store);
+    this.map = new MapView(root, this.store, seek);
+    this.timeline = new Timeline(root, this.store, seek);
+    this.captions = new CaptionList(root, this.store, seek);
+    this.controls = new Controls(root, this.store, () => this.watchAgain());
+    this.listen();
+    this.begin();
+  }
+
+  find(name) { return this.root.querySelector(`.vlj-${name}`); }
+
+  async begin() {
+    try {
+      this.about = await this.api.call('hello');
+    } catch (error) { this.complain(error); return; }
+    this.map.setLandmarks(this.about.landmarks);
+    this.controls.introduce(this.about);
+    this.showSamples(this.about.samples);
+    this.showLimits(this.about.limits);
+    this.map.applySettings();
+    this.root.dataset.ready = 'true';
+    loadPlotly().catch((error) => this.complain(error)); // before the first film needs it
+  }
+
+  // --- events --------------------------------------------------------------------------------------------------
+
+  listen() {
+    this.find('file').addEventListener('change', (event) => {
+      const [file] = event.target.files;
+      event.target.value = ''; // the same file can be chosen again
+      if (file) this.openFile(file);
+    });
+    this.find('samples').addEventListener('click', (event) => {
+      const card = event.target.closest('.vlj-sample');
+      if (card) this.open({ sample: card.dataset.name, title: card.dataset.title });
+    });
+    this.find('back').addEventListener('click', () => this.leave());
+    this.find('cancel').addEventListener('click', () => this.cancel());
+    this.find('alert-close').addEventListener('click', () => { this.find('alert').hidden = true; });
+    this.find('downloads').addEventListener('click', (event) => {
+      if (event.target.dataset.file) this.download(event.target);
+    });
+    this.store.on('settings', () => this.recut());
+    this.store.on('cut', () => this.showLedger());
+    document.addEventListener('keydown', (event) => this.key(event));
+    document.addEventListener('pointerdown', (event) => { // a help text closes when one looks elsewhere
+      for (const help of this.root.querySelectorAll('details[open]')) if (!help.contains(event.target)) help.open = false;
+    });
+    this.acceptDrops();
+  }
+
+  acceptDrops() {
+    const drop = this.find('drop');
+    const over = (on) => drop.classList.toggle('vlj-over', on);
+    this.root.addEventListener('dragover', (event) => { event.preventDefault(); over(true); });
+    this.root.addEventListener('dragleave', () => over(false));
+    this.root.addEventListener('drop', (event) => {
+      event.preventDefault();
+      over(false);
+      const [file] = event.dataTransfer.files;
+      if (file) this.openFile(file);
+    });
+  }
+
+  key(event) {
+    if (!this.root.offsetParent || this.root.dataset.state === 'start') return;
+    if ((event.ctrlKey || event.metaKey) && event.key === 'z' && !writes(event.target)) {
+      event.preventDefault();
+      this.controls.undo();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || writes(event.target) || event.target.type === 'radio') return;
+    if (event.key === ' ' && (!event.target.closest('button, summary, a') || event.target.closest('.vlj-segment, .vlj-caption'))) {
+      event.preventDefault();
+      this.player.toggle();
+    }
+    const direction = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (direction && event.target.type !== 'range') {
+      event.preventDefault();
+      this.step(direction, event.target);
+    }
+  }
+
+  // To the next or the previous segment; the focus goes along if it is on one.
+  step(direction, from) {
+    const segments = this.store.cut?.segments;
+    if (!segments?.length) return;
+    const now = indexAt(segments, this.store.time);
+    const back = direction < 0 && this.store.time - segments[now].start_s > 1; // first to the start of this one
+    const index = Math.min(Math.max(now + (back ? 0 : direction), 0), segments.length - 1);
+    this.player.seek(segments[index].start_s);
+    const kind = ['vlj-segment', 'vlj-caption'].find((name) => from.classList?.contains(name));
+    if (kind) this.root.querySelector(`.${kind}[data-index="${index}"]`).focus({ preventScroll: true });
+  }
+
+  // --- opening -------------------------------------------------------------------------------------------------
+
+  async openFile(file) {
+    this.cancel();
+    const stopper = new AbortController();
+    this.stopUpload = () => stopper.abort();
+    this.startWork(file.name);
+    try {
+      const path = await this.api.upload(file, (done) => this.showProgress('Uploading', done), stopper.signal);
+      this.stopUpload = null;
+      await this.open({ upload: path, title: file.name });
+    } catch (error) {
+      this.stopUpload = null;
+      if (error.name !== 'AbortError') { this.complain(error); }
+      this.leave();
+    }
+  }
+
+  async open(source) {
+    const generation = this.generation = (this.generation ?? 0) + 1;
+    this.source = source;
+    this.startWork(source.title);
+    const { query, rate_hz } = this.store.settings;
+    try {
+      const { job } = await this.api.call('open_film', { ...source, query, rate_hz });
+      if (generation !== this.generation) { this.api.call('cancel', { job }).catch(() => {}); return; }
+      this.job = job;
+      await this.watch(job, generation);
+    } catch (error) {
+      if (generation !== this.generation) return;
+      this.job = null;
+      this.complain(error);
+      this.leave();
+    }
+  }
+
+  async watch(job, generation) {
+    let seen = 0;
+    let previewed = false;
+    while (generation === this.generation) {
+      const view = await this.api.call('progress', { job, points_seen: seen });
+      if (generation !== this.generation) return;
+      seen = view.points_seen;
+      if (view.preview && !previewed) { previewed = true; this.preview(view.preview); }
+      if (view.points) this.extend(view.points);
+      if (view.done) { this.job = null; if (view.film) this.show(view.film); else this.leave(); return; }
+      this.showProgress(view.stage, view.fraction);
+      await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
+    }
+  }
+
+  // The film can be played, and its path grows on the map, while it is still being read.
+  preview({ media, seconds }) {
+    this.player.load(media);
+    this.timeline.begin(seconds);
+    if (this.about.landmarks) this.map.begin('landmarks');
+  }
+
+  extend(packed) {
+    const [t, novelty, ...place] = unpack(packed, 7);
+    this.timeline.extend(t, novelty);
+    if (this.about.landmarks) this.map.extend(t, place);
+  }
+
+  startWork(title) {
+    this.find('alert').hidden = true;
+    this.player.video.pause();
+    this.store.set({ film: null, cut: null, time: 0, hover: null });
+    this.find('title').textContent = title;
+    this.find('meta').textContent = '';
+    this.root.dataset.state = 'working';
+    this.find('progress').hidden = false;
+    this.showProgress('Opening', 0);
+  }
+
+  showProgress(stage, fraction) {
+    const percent = Math.round(fraction * 100);
+    const bar = this.find('bar');
+    bar.setAttribute('aria-valuenow', String(percent));
+    bar.firstChild.style.width = `${percent}%`;
+    this.find('stage').textContent = `${stage} · ${percent} %`;
+  }
+
+  cancel() {
+    this.stopUpload?.();
+    if (this.job) this.api.call('cancel', { job: this.job }).catch(() => {}); // it may have ended meanwhile
+    this.generation = (this.generation ?? 0) + 1;
+    const working = this.root.dataset.state === 'working';
+    this.job = null;
+    if (working) this.leave();
+  }
+
+  leave() {
+    this.generation = (this.generation ?? 0) + 1;
+    if (this.job) this.api.call('cancel', { job: this.job }).catch(() => {});
+    this.job = null;
+    this.player.video.pause();
+    this.player.load(null);
+    this.store.set({ film: null, cut: null, time: 0 });
+    this.find('progress').hidden = true;
+    this.root.dataset.state = 'start';
+  }
+
+  show(film) {
+    this.find('progress').hidden = true;
+    this.root.dataset.state = 'ready';
+    this.store.set({ film, time: 0 });
+    this.player.load(film.media);
+    this.map.show(film);
+    const size = film.width ? ` · ${film.width} × ${film.height}` : '';
+    this.find('meta').textContent = `${clockTime(film.seconds)}${size} · ${film.steps} embeddings`
+      + (film.query ? ` · query “${film.query}”` : '');
+    if (film.warning) this.complain(new Error(film.warning), 'note');
+    this.recut();
+  }
+
+  watchAgain() { if (this.source) this.open(this.source); }
+
+  // --- cutting and captions ------------------------------------------------------------------------------------
+
+  request() {
+    const { method, count, interval, smoothing_s, min_length_s, readout } = this.store.settings;
+    const value = { auto: null, count, interval }[method];
+    return { film: this.store.film.key, method, value, smoothing_s, min_length_s, readout };
+  }
+
+  // The newest settings win: one request at a time, and what changed meanwhile goes next.
+  async recut() {
+    this.showReadout();
+    if (!this.store.film) return;
+    const wanted = JSON.stringify(this.request());
+    if (wanted === this.asked) return;
+    this.asked = wanted;
+    if (this.cutting) return;
+    this.cutting = true;
+    try {
+      while (this.store.film && this.asked !== this.answered) {
+        const asking = this.asked;
+        this.accept(await this.api.call('cut', JSON.parse(asking)), asking);
+      }
+    } catch (error) { this.complain(error); this.asked = null; } finally { this.cutting = false; }
+    this.read();
+  }
+
+  accept(view, asked) {
+    if (this.store.film?.key !== JSON.parse(asked).film) return;
+    this.answered = asked;
+    const [strength] = unpack(view.strength, 1);
+    this.store.set({ cut: { ...view, strength } });
+  }
+
+  async read() {
+    if (this.reading) return;
+    this.reading = true;
+    try {
+      while (this.store.cut?.missing && !this.cutting) {
+        const asking = this.answered;
+        const view = await this.api.call('caption', JSON.parse(asking));
+        if (asking === this.answered && !this.cutting) this.accept(view, asking);
+      }
+    } catch (error) { this.complain(error); } finally { this.reading = false; }
+  }
+
+  async download(button) {
+    if (!this.store.film) return;
+    button.disabled = true;
+    try {
+      const { files } = await this.api.call('export', this.request());
+      const file = files.find(({ name }) => name.endsWith(`.${button.dataset.file}`));
+      const answer = await fetch(file.url);
+      if (!answer.ok) throw new Error('The file could not be fetched; try again.');
+      const link = element('a');
+      link.href = URL.createObjectURL(await answer.blob()); // so that the name is ours, not the server's
+      link.download = file.name;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    } catch (error) { this.complain(error); } finally { button.disabled = false; }
+  }
+
+  // --- what is said --------------------------------------------------------------------------------------------
+
+  showSamples(samples) {
+    this.find('samples').replaceChildren(...samples.map(({ name, title, poster }) => {
+      const card = element('button', 'vlj-sample');
+      card.type = 'button';
+      Object.assign(card.dataset, { name, title });
+      const image = element('img');
+      image.alt = '';
+      image.src = poster ?? '';
+      card.append(image, element('span', '', title));
+      return card;
+    }));
+  }
+
+  showLimits(limits) {
+    for (const box of this.root.querySelectorAll('.vlj-limits')) {
+      box.hidden = !limits.length;
+      box.querySelector('ul').replaceChildren(...limits.map(({ value, meaning }) => {
+        const item = element('li');
+        item.append(element('b', '', value), element('span', '', meaning));
+        return item;
+      }));
+    }
+  }
+
+  showReadout() {
+    const { readout } = this.store.settings;
+    const fact = this.find('readout-fact');
+    const [how, meaning] = READOUTS[readout];
+    fact.replaceChildren('Captions: ', element('b', '', how));
+    this.find('readout-meaning').textContent = meaning;
+  }
+
+  showLedger() {
+    const { cut, film } = this.store;
+    const ledger = this.find('ledger');
+    if (!cut || !film) { ledger.textContent = ''; return; }
+    const { selective, uniform_1hz: uniform } = cut.decodes;
+    const saved = uniform > selective ? `${Math.round(100 * (1 - selective / uniform))} % of decoding saved` : 'nothing saved by this cut';
+    ledger.replaceChildren(element('b', '', String(selective)), ` ${selective === 1 ? 'decode' : 'decodes'} instead of `,
+      element('b', '', String(uniform)), ' at one a second: ', element('b', 'vlj-saved', saved));
+  }
+
+  complain(error, kind = 'error') {
+    this.find('alert').dataset.kind = kind;
+    this.find('alert-text').textContent = error.message;
+    this.find('alert').hidden = false;
+  }
+}
+
+const writes = (target) => /^(text|search|number)$/.test(target.type ?? '') || target.isContentEditable;

@@ -1,0 +1,34 @@
+// What the views share: one film, one cut, one clock. Views listen; only the page's own code writes.
+
+export const DEFAULTS = Object.freeze({ method: 'auto', count: 6, interval: 5, smoothing_s: 0, min_length_s: 0,
+  readout: 'decoder', query: '', rate_hz: 4, dimensions: 2, colour: 'segment' });
+const KEY = 'vljepa.explore';
+
+export class Store extends EventTarget {
+  film = null;
+  cut = null; // { segments, strength, missing, decodes }
+  time = 0;
+  hover = null; // a second that the pointer is over, anywhere
+  settings = { ...DEFAULTS, ...remembered() };
+
+  set(changes) {
+    Object.assign(this, changes);
+    for (const name of Object.keys(changes)) this.dispatchEvent(new CustomEvent(name));
+  }
+
+  change(settings) {
+    this.set({ settings: { ...this.settings, ...settings } });
+    try { localStorage.setItem(KEY, JSON.stringify(this.settings)); } catch { /* not remembered then */ }
+  }
+
+  on(names, listener) {
+    for (const name of names.split(' ')) this.addEventListener(name, listener);
+  }
+}
+
+function remembered() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(KEY)) ?? {};
+    return Object.fromEntries(Object.entries(kept).filter(([k, v]) => typeof v === typeof DEFAULTS[k]));
+  } catch { return {}; }
+}

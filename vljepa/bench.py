@@ -1,0 +1,262 @@
+"""`python -m vljepa bench`: what an analysis costs on this machine, as ratios measured in one run.
+
+- `analysis_over_encoder`: wall time of a whole analysis over (frames used x the bare X-Encoder's time per frame)
+- `load_s`: importing the library and loading the checkpoint, in a fresh process
+- `recut_ms`: cutting ten minutes of stream anew after the slowest kind of change to the settings
+- `memory_60min_over_6min`: peak memory of analysing an hour over that of six minutes, each in a fresh process
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from vljepa.model import VLJEPA
+    from vljepa.stream import Trajectory
+
+LIMITS = {"analysis_over_encoder": 1.5, "load_s": 6.0, "recut_ms": 50.0, "memory_60min_over_6min": 1.3}
+BATCHES = (8, 16, 32)  # sizes the bare X-Encoder may choose from: it is judged at its best
+REPEATS = 3
+SCENE_S = 8.0  # generated videos change scene this often, so that there is something to decode
+Measure = Callable[[argparse.Namespace], tuple[float, dict[str, Any]]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `bench`."""
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results to FILE")
+    parser.add_argument("--video", metavar="FILE", type=Path, help="what to analyse (default: the longest sample film)")
+    parser.add_argument("--checkpoint", metavar="NAME", default="everyday", help="default: %(default)s")
+    parser.add_argument("--skip", metavar="KEY", action="append", default=[], choices=tuple(MEASURES),
+                        help="leave one out, such as memory_60min_over_6min, which takes minutes; may be repeated")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print a table, and write the JSON if asked."""
+    values: dict[str, float] = {}
+    details: dict[str, Any] = {}
+    for key, measure in MEASURES.items():
+        if key not in args.skip:
+            print(f"measuring {key} ...", file=sys.stderr)
+            value, details[key] = measure(args)
+            values[key] = round(value, 3)
+    print(f"{'measure':24}  {'value':>8}  {'limit':>6}")
+    for key, value in values.items():
+        print(f"{key:24}  {value:8.2f}  {LIMITS[key]:6.1f}  {'' if value <= LIMITS[key] else 'too much'}".rstrip())
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        results = {**values, "details": details, **provenance(args.checkpoint)}
+        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def provenance(checkpoint: str) -> dict[str, Any]:
+    """What a number must carry to be believed: command, commit, machine, versions, date."""
+    import torch
+
+    words = [Path(word).name if os.sep in word and Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return {
+        "checkpoint": checkpoint,
+        "command": " ".join(["python -m vljepa", *words]),
+        "commit": _git("rev-parse", "--short", "HEAD") + ("-dirty" if _git("status", "--porcelain") else ""),
+        "machine": f"{_processor()}, {cores()} cores, {_memory_gb():.0f} GB",
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def measure_analysis(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
+    """The analysis and the bare X-Encoder by turns, so that a busy machine slows both; the median of each."""
+    from vljepa.analysis import analyze
+    from vljepa.checkpoint import load
+
+    video, model = args.video or _longest_sample(), load(args.checkpoint)
+    analysis = analyze(model, video)  # the first run warms up
+    frames = len(analysis.trajectory.times_s)
+    walls, bare = [], []
+    for _ in range(REPEATS):
+        bare.append(_encoder_seconds_per_frame(model, video))
+        started = time.perf_counter()
+        analysis = analyze(model, video)
+        walls.append(time.perf_counter() - started)
+    per_frame, wall = median(bare), median(walls)
+    return wall / (frames * per_frame), {
+        "video": video.name, "video_s": analysis.trajectory.video.seconds, "frames": frames, "wall_s": round(wall, 3),
+        "x_encoder_ms_per_frame": round(1000 * per_frame, 3), "segments": len(analysis.segments),
+        "timing_s": {stage: round(seconds, 3) for stage, seconds in analysis.timing_s.items()}}
+
+
+def _encoder_seconds_per_frame(model: "VLJEPA", video: Path) -> float:
+    from vljepa.video import open_video
+
+    side, n_frames = model.config.x_encoder.image_size, 2 * max(BATCHES)
+    with open_video(video) as opened:
+        shown = [frame.image for frame, _ in zip(opened.frames(4.0, (side, side)), range(n_frames), strict=False)]
+    images = np.stack([shown[k % len(shown)] for k in range(n_frames)])
+    passes = [median(_timed(_encode, model, images, batch) for _ in range(REPEATS)) for batch in BATCHES]
+    return min(passes) / n_frames
+
+
+def _encode(model: "VLJEPA", images: np.ndarray, batch: int) -> None:
+    for start in range(0, len(images), batch):
+        tokens = model.encode_frames(images[start : start + batch])
+    tokens.sum().item()  # wait for an accelerator
+
+
+def measure_load(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
+    """Median of fresh processes."""
+    code = ("import sys, time; started = time.perf_counter(); import vljepa; vljepa.load(sys.argv[1]); "
+            "print(time.perf_counter() - started)")
+    runs = [float(_python("-c", code, args.checkpoint)) for _ in range(REPEATS)]
+    return median(runs), {"runs_s": [round(seconds, 3) for seconds in runs]}
+
+
+def measure_recut(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
+    """The slowest kind of change over ten minutes at 4 Hz; a change of smoothing builds the tree anew."""
+    from vljepa.analysis import CutSettings, build_tree, cut
+
+    stream = _made_up_stream(seconds=600.0, rate_hz=4.0, dim=384)
+    tree = build_tree(stream, 0.0)
+    changes = {
+        "auto": CutSettings(), "count 10": CutSettings("count", 10), "count 300": CutSettings("count", 300),
+        "interval 1 s": CutSettings("interval", 1.0), "variance 0.25": CutSettings("variance", 0.25),
+        "min_length 5 s": CutSettings("count", 300, min_length_s=5.0),
+        "midpoint": CutSettings(decode_at="midpoint"), "smoothing 1 s": CutSettings(smoothing_s=1.0),
+        "smoothing 5 s": CutSettings(smoothing_s=5.0),
+    }
+
+    def recut(settings: CutSettings) -> None:
+        standing = build_tree(stream, settings.smoothing_s) if settings.smoothing_s else tree
+        cut(stream, standing, settings)
+        standing.boundary_strength()
+
+    ms = {name: 1000 * median(_timed(recut, settings) for _ in range(9)) for name, settings in changes.items()}
+    return max(ms.values()), {name: round(value, 2) for name, value in ms.items()}
+
+
+def measure_memory(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
+    """The true path, at the model's own rate; the videos are small, for only their length matters here."""
+    peaks = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for minutes in (6, 60):
+            video = Path(folder, f"{minutes}min.mp4")
+            write_video(video, 60.0 * minutes)
+            peaks[minutes] = float(_python("-m", "vljepa.bench", args.checkpoint, str(video)))
+    return peaks[60] / peaks[6], {f"peak_mb_{minutes}min": round(peak, 1) for minutes, peak in peaks.items()}
+
+
+MEASURES: dict[str, Measure] = {
+    "analysis_over_encoder": measure_analysis,
+    "load_s": measure_load,
+    "recut_ms": measure_recut,
+    "memory_60min_over_6min": measure_memory,
+}
+
+
+def write_video(path: Path, seconds: float, fps: int = 8, size: tuple[int, int] = (160, 96)) -> None:
+    """An H.264 film of coloured bars that drift, a new set every SCENE_S seconds; cheap to make and to read."""
+    import av
+
+    random, (width, height) = np.random.default_rng(0), size
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps), options={"preset": "ultrafast", "crf": "30"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(round(seconds * fps)):
+            if index % round(SCENE_S * fps) == 0:
+                bars = np.repeat(random.integers(0, 256, (8, 3), dtype=np.uint8), width // 8, axis=0)
+            image = np.broadcast_to(np.roll(bars, index, axis=0), (height, len(bars), 3))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _made_up_stream(seconds: float, rate_hz: float, dim: int) -> "Trajectory":
+    """Scenes of 8 s that sway: what a tree is built from in practice."""
+    from vljepa.stream import Trajectory
+    from vljepa.video import VideoInfo
+
+    random, steps = np.random.default_rng(0), round(seconds * rate_hz)
+    scenes = random.normal(size=(round(seconds / SCENE_S), dim))
+    noisy = scenes[np.arange(steps) * len(scenes) // steps] + 0.3 * random.normal(size=(steps, dim))
+    embeddings = (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+    video = VideoInfo("made up", seconds, 25.0, 1, 1)
+    return Trajectory(np.arange(steps) / rate_hz, embeddings, video, rate_hz, None, "made up")
+
+
+def _timed(function: Callable[..., object], *args: object) -> float:
+    started = time.perf_counter()
+    function(*args)
+    return time.perf_counter() - started
+
+
+def _longest_sample() -> Path:
+    from sample_media import sample_films
+
+    return max(sample_films(), key=lambda film: json.loads(film.truth.read_text())["seconds"]).path
+
+
+def _python(*words: str) -> str:
+    """The last line that a fresh Python process prints."""
+    done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise OSError(f"the measuring process failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    return done.stdout.strip().splitlines()[-1]
+
+
+def peak_memory_mb() -> float:
+    """Most memory this process held at once, in megabytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage also counts the parent's, from before this program was started
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def _git(*words: str) -> str:
+    try:
+        folder = Path(__file__).resolve().parent
+        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return "unknown"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if (
+        cpuinfo.exists()) else []
+    return names[0].split(":", 1)[1].strip() if names else platform.processor() or platform.machine()
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3 if hasattr(os, "sysconf") else 0.0
+
+
+def _analyse_and_tell_memory(checkpoint: str, video: str) -> None:
+    """What the fresh processes of `measure_memory` run."""
+    from vljepa.analysis import analyze
+    from vljepa.checkpoint import load
+
+    analyze(load(checkpoint), video)
+    print(peak_memory_mb())
+
+
+if __name__ == "__main__":
+    _analyse_and_tell_memory(*sys.argv[1:])

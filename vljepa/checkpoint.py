@@ -1,0 +1,184 @@
+"""Checkpoints on disk: what was asked for loads whole, or one sentence says why not and what to do.
+
+A checkpoint is a folder: `config.json` (with the SHA-256 of every file), one safetensors file for each part,
+tokenizers, and if there are any the caption bank and the landmark map. Never pickle.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from vljepa.config import ModelConfig
+from vljepa.errors import CheckpointError
+from vljepa.model import VLJEPA
+from vljepa.paths import cache_dir
+from vljepa.readout import CaptionBank
+from vljepa.text import TextTokenizer
+from visualizations.landmark_map import Landmarks
+
+PARTS = ("x_encoder", "predictor", "y_encoder", "y_decoder")
+SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What can be loaded: its name, folder, size on disk in megabytes, and what its metrics file says, if it has one."""
+
+    name: str
+    folder: Path
+    megabytes: float
+    metrics: dict
+
+
+def list_checkpoints() -> list[CheckpointInfo]:
+    """Every checkpoint that `load` finds by name: shipped ones first, then those in the user's cache folder."""
+    found: dict[str, CheckpointInfo] = {}
+    for root in _roots():
+        for config in sorted(root.glob("*/config.json")):
+            folder = config.parent
+            if folder.name not in found:
+                size = sum(f.stat().st_size for f in folder.iterdir() if f.is_file()) / 1e6
+                metrics = folder / "metrics.json"
+                found[folder.name] = CheckpointInfo(
+                    folder.name, folder, size, json.loads(metrics.read_text()) if metrics.exists() else {})
+    return list(found.values())
+
+
+def load(name: str | Path = "everyday", device: str | None = None, dtype: torch.dtype | None = None) -> VLJEPA:
+    """A ready model, in evaluation mode, by checkpoint name or folder.
+
+    `device` None takes a GPU if there is one; `dtype` None takes bfloat16 where the device is fast at it. CheckpointError
+    says which file or tensor is missing, damaged or of the wrong shape.
+    """
+    folder = _find(name)
+    config, checksums = _read_config(folder)
+    model = _assemble(folder, config)
+    for part in _tensors_files(config):
+        _check_sum(folder / f"{part}.safetensors", checksums)
+        _fill(model if part == "text_shift" else getattr(model, part), folder / f"{part}.safetensors")
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = model.to(device=target, dtype=dtype or _fast_dtype(target)).eval().requires_grad_(False)
+    if config.x_encoder.architecture == "efficientnet_lite":
+        model.x_encoder.to(memory_format=torch.channels_last)  # several times faster convolutions
+    return model
+
+
+def save(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write `model` as a checkpoint that `load` reads, weights in half precision, `config.json` last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in _tensors_files(model.config):
+        tensors = getattr(model, part)
+        state = {"text_shift": tensors} if part == "text_shift" else tensors.state_dict()
+        shared = {"model.lm_head.weight"} if part == "y_decoder" else set()  # tied to the embedding
+        save_file({k: v.detach().to(dtype).contiguous().cpu() for k, v in state.items() if k not in shared},
+                  folder / f"{part}.safetensors")
+    model.query_tokenizer.save(folder / "query_tokenizer.json")
+    model.text_tokenizer.save(folder / "text_tokenizer.json")
+    if model.decoder_tokenizer is not None:
+        model.decoder_tokenizer.save(folder / "decoder_tokenizer.json")
+    if model.bank is not None:
+        model.bank.save(folder)
+    if model.landmarks is not None:
+        model.landmarks.save(folder / "landmarks.safetensors")
+    files = sorted(f for f in folder.iterdir() if f.suffix in (".safetensors", ".txt") or "tokenizer" in f.name)
+    described = {"model": model.config.to_dict(), "sha256": {f.name: _sha256(f) for f in files}}
+    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def _roots() -> list[Path]:
+    return [SHIPPED, cache_dir() / "checkpoints"]
+
+
+def _find(name: str | Path) -> Path:
+    folders = [Path(name)] if isinstance(name, Path) or os.sep in name else [root / name for root in _roots()]
+    for folder in folders:
+        if (folder / "config.json").is_file():
+            return folder
+    known = ", ".join(info.name for info in list_checkpoints()) or "none"
+    raise CheckpointError(f"no checkpoint named {str(name)!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
+
+
+def _read_config(folder: Path) -> tuple[ModelConfig, dict[str, str]]:
+    try:
+        described = json.loads((folder / "config.json").read_text())
+        return ModelConfig.from_dict(described["model"]), described["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / 'config.json'} cannot be used: {error}; fetch the checkpoint again") from None
+
+
+def _tensors_files(config: ModelConfig) -> list[str]:
+    return [part for part in PARTS if part != "y_decoder" or config.y_decoder is not None] + ["text_shift"]
+
+
+def _assemble(folder: Path, config: ModelConfig) -> VLJEPA:
+    try:
+        decoder = folder / "decoder_tokenizer.json"
+        landmarks = folder / "landmarks.safetensors"
+        return VLJEPA(
+            config,
+            TextTokenizer.from_file(folder / "query_tokenizer.json", None),
+            TextTokenizer.from_file(folder / "text_tokenizer.json", config.y_encoder.max_tokens),
+            TextTokenizer.from_file(decoder, None) if config.y_decoder is not None else None,
+            CaptionBank.load(folder) if (folder / "bank.txt").exists() else None,
+            Landmarks.load(landmarks) if landmarks.exists() else None)
+    except Exception as error:  # noqa: BLE001 - the tokenizers library raises bare Exception on a damaged file
+        raise CheckpointError(f"the checkpoint in {folder} cannot be read: {error}; fetch it again") from None
+
+
+def _check_sum(path: Path, checksums: dict[str, str]) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"the checkpoint lacks {path.name} ({path.parent}); fetch it again")
+    if checksums.get(path.name) != _sha256(path):
+        # a wrong sum alone does not tell where: name the first tensor that cannot be right
+        where = _first_bad_tensor(path)
+        raise CheckpointError(f"{path.name} in {path.parent} is damaged{where}; fetch the checkpoint again")
+
+
+def _first_bad_tensor(path: Path) -> str:
+    try:
+        bad = [name for name, tensor in load_file(path).items() if not torch.isfinite(tensor).all()]
+    except (SafetensorError, OSError) as error:
+        return f" ({error})"
+    return f" (tensor {bad[0]} is not finite)" if bad else " (its checksum differs)"
+
+
+def _fill(module: nn.Module, path: Path) -> None:
+    """Copy every tensor of a file into `module`; CheckpointError names the first that does not fit."""
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path.name} in {path.parent} cannot be read: {error}; fetch the checkpoint again") from None
+    wanted = dict(module.state_dict()) if path.stem != "text_shift" else {"text_shift": module.text_shift}
+    wanted.pop("model.lm_head.weight", None)  # tied to the embedding
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in tensors or name not in wanted:
+            side = "lacks" if name not in tensors else "has an unexpected"
+            raise CheckpointError(f"{path.name} {side} tensor {name}: it does not fit config.json; fetch both again")
+        if tensors[name].shape != wanted[name].shape:
+            raise CheckpointError(
+                f"tensor {name} of {path.name} must have shape {tuple(wanted[name].shape)} as config.json says, "
+                f"but has {tuple(tensors[name].shape)}; fetch both again")
+        if not torch.isfinite(tensors[name]).all():
+            raise CheckpointError(f"tensor {name} of {path.name} is not finite; fetch the checkpoint again")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            wanted[name].copy_(tensor)
+
+
+def _fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies it in hardware, otherwise float32."""
+    if device.type == "cuda":
+        return torch.bfloat16
+    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

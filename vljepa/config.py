@@ -1,0 +1,185 @@
+"""What a VL-JEPA is made of, as frozen dataclasses: saved beside the weights, unknown keys rejected.
+
+Parts and sizes follow VL-JEPA (Chen et al., arXiv:2512.10942), section 3. The same classes serve every
+size: `EVERYDAY` runs on a laptop, `PAPER` is the published model, `SMOKE` trains in seconds.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal, Self
+
+
+@dataclass(frozen=True)
+class _Config:
+    """Reads itself from a dictionary, refusing what it does not know."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; `from_dict` inverts it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build from `values`; ValueError names the keys that are unknown or missing."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"{cls.__name__} has no {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"{cls.__name__} is incomplete: {error}") from None
+
+
+def _require(holds: bool, requirement: str, actual: object) -> None:
+    if not holds:
+        raise ValueError(f"{requirement}, got {actual}")
+
+
+def attention(hidden: int) -> str:
+    """The attention that transformers should use at this width: small models on a CPU train 2.5 times faster without
+    the fused one, whose backward pass is slow on short sequences."""
+    return "eager" if hidden < 1024 else "sdpa"
+
+
+@dataclass(frozen=True)
+class XEncoderConfig(_Config):
+    """The frozen vision encoder. `grid` x `grid` cells (and the whole frame, if `summary`) per step.
+
+    `efficientnet_lite` encodes frames one by one; `vjepa2` encodes a clip, two frames a step.
+    """
+
+    architecture: Literal["efficientnet_lite", "vjepa2"] = "efficientnet_lite"
+    image_size: int = 256  # pixels; frames are squashed to a square
+    grid: int = 4
+    width: float = 1.1  # efficientnet_lite: channel multiplier; 1.1 and depth 1.2 make Lite2
+    depth: float = 1.2
+    classes: int = 1000
+    class_dim: int = 384  # size of the class-name embeddings that the class posterior is read through
+    hidden: int = 1024  # vjepa2: width, layers, heads of the ViT; ViT-L by default
+    layers: int = 24
+    heads: int = 16
+    patch: int = 16
+
+    def __post_init__(self) -> None:
+        _require(self.architecture in ("efficientnet_lite", "vjepa2"),
+                 "x_encoder.architecture must be efficientnet_lite or vjepa2", self.architecture)
+        _require(self.image_size % 32 == 0, "x_encoder.image_size must be a multiple of 32 pixels", self.image_size)
+        _require(self.grid >= 1, "x_encoder.grid must be at least 1", self.grid)
+
+
+@dataclass(frozen=True)
+class PredictorConfig(_Config):
+    """Bidirectional Llama blocks over visual tokens, then query tokens (section 3.1)."""
+
+    hidden: int = 384
+    layers: int = 3
+    heads: int = 6
+    key_value_heads: int = 6
+    mlp: int = 768
+    vocabulary: int = 30522
+    window_frames: int = 3  # frames a prediction sees at most
+    query_length: int = 32  # query tokens at most; longer queries are refused
+    rope_theta: float = 10000.0
+    learned_positions: bool = True  # add a vector for each place and each time to the visual tokens
+    dropout: float = 0.2
+    drop_tokens: float = 0.25  # share of visual tokens left out while training
+
+    def __post_init__(self) -> None:
+        _require(self.hidden % self.heads == 0, "predictor.hidden must divide by predictor.heads", self.hidden)
+        _require(self.heads % self.key_value_heads == 0,
+                 "predictor.heads must divide by predictor.key_value_heads", self.key_value_heads)
+        _require(self.window_frames >= 1, "predictor.window_frames must be at least 1", self.window_frames)
+
+
+@dataclass(frozen=True)
+class YEncoderConfig(_Config):
+    """The text encoder that makes the targets: `bert` is MiniLM's architecture, `gemma3` EmbeddingGemma's."""
+
+    architecture: Literal["bert", "gemma3"] = "bert"
+    hidden: int = 384
+    layers: int = 6
+    heads: int = 12
+    key_value_heads: int = 12
+    mlp: int = 1536
+    vocabulary: int = 30522
+    max_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        _require(self.architecture in ("bert", "gemma3"),
+                 "y_encoder.architecture must be bert or gemma3", self.architecture)
+        _require(self.architecture == "gemma3" or self.hidden % self.heads == 0,
+                 "y_encoder.hidden must divide by y_encoder.heads", self.hidden)
+
+
+@dataclass(frozen=True)
+class YDecoderConfig(_Config):
+    """The small autoregressive reader: an embedding becomes `prefix` tokens, then words follow."""
+
+    hidden: int = 320
+    layers: int = 4
+    heads: int = 5
+    mlp: int = 864
+    vocabulary: int = 6000
+    prefix: int = 4
+    max_tokens: int = 32
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require(self.hidden % self.heads == 0, "y_decoder.hidden must divide by y_decoder.heads", self.hidden)
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Config):
+    """One VL-JEPA. `embed_dim` is the shared space in which predictions and texts are compared."""
+
+    name: str
+    x_encoder: XEncoderConfig
+    predictor: PredictorConfig
+    y_encoder: YEncoderConfig
+    y_decoder: YDecoderConfig | None
+    embed_dim: int = 384
+    rate_hz: float = 4.0  # frames a second that the model was made for
+    caption_query: str = ""  # the query that captions are predicted with; empty: query-free
+    parts: ClassVar[dict[str, type[_Config]]] = {
+        "x_encoder": XEncoderConfig,
+        "predictor": PredictorConfig,
+        "y_encoder": YEncoderConfig,
+        "y_decoder": YDecoderConfig,
+    }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build from nested dictionaries as `to_dict` makes them; ValueError on anything unknown."""
+        nested = {k: cls.parts[k].from_dict(v) if k in cls.parts and v is not None else v for k, v in values.items()}
+        return super().from_dict(nested)
+
+
+EVERYDAY = ModelConfig(
+    name="everyday",
+    x_encoder=XEncoderConfig(),
+    predictor=PredictorConfig(),
+    y_encoder=YEncoderConfig(),
+    y_decoder=YDecoderConfig(),
+    caption_query="Describe this video in one sentence.",
+)
+PAPER = ModelConfig(
+    name="paper",
+    x_encoder=XEncoderConfig(architecture="vjepa2", image_size=256, grid=16),
+    predictor=PredictorConfig(hidden=2048, layers=8, heads=32, key_value_heads=8, mlp=8192, vocabulary=128256,
+                              window_frames=16, query_length=512, rope_theta=500000.0,
+                              learned_positions=False, dropout=0.0, drop_tokens=0.0),
+    y_encoder=YEncoderConfig(architecture="gemma3", hidden=768, layers=24, heads=3, key_value_heads=1, mlp=1152,
+                             vocabulary=262144, max_tokens=512),
+    y_decoder=YDecoderConfig(hidden=1024, layers=8, heads=16, mlp=2816, vocabulary=128256, max_tokens=128),
+    embed_dim=1536,
+    caption_query="Describe this video in one sentence.",
+)
+SMOKE = ModelConfig(
+    name="smoke",
+    x_encoder=XEncoderConfig(image_size=64, grid=2, width=0.25, depth=0.5, classes=16, class_dim=48),
+    predictor=PredictorConfig(hidden=64, layers=2, heads=4, key_value_heads=4, mlp=128, vocabulary=512,
+                              dropout=0.0),
+    y_encoder=YEncoderConfig(hidden=48, layers=2, heads=4, key_value_heads=4, mlp=96, vocabulary=512, max_tokens=32),
+    y_decoder=YDecoderConfig(hidden=64, layers=2, heads=4, mlp=128, vocabulary=512, dropout=0.0),
+    embed_dim=64,
+    caption_query="Describe this video in one sentence.",
+)
+CONFIGS = {config.name: config for config in (EVERYDAY, PAPER, SMOKE)}

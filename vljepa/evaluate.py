@@ -1,0 +1,162 @@
+"""`python -m vljepa evaluate`: every figure of the model card, measured on held-out photos through the shipped model.
+
+Nothing is chosen on these photos. Photos are read, squashed and encoded as the library does it for video frames.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from tqdm import tqdm
+
+from vljepa import metrics
+from vljepa.model import VLJEPA
+from vljepa.questions import Question, evaluation_questions
+
+SEED = 0  # of the questions drawn; fixed, so that runs compare
+LABEL_PROMPTS = ("{}", "a photo of {}", "people doing {}", "someone doing {}")
+LABEL_QUERY = "What is the action shown?"
+PHOTOS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos of one split as one-frame windows of visual tokens, and the rows that describe them."""
+
+    rows: list[dict]
+    tokens: Float[torch.Tensor, "photos 1 tokens dim"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `evaluate`."""
+    parser.add_argument("--data", type=Path, required=True, help="folder of data, laid out as the README says")
+    parser.add_argument("--json", type=Path, help="file that the results are written to")
+    parser.add_argument("--checkpoint", default="everyday", help="name or folder (default: everyday)")
+    parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
+    parser.add_argument("--split", choices=("test", "val"), default="test",
+                        help="Flickr8k's split; choose on val, report on test")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print a table, and write JSON if asked to. ValueError if data is missing."""
+    from vljepa.checkpoint import load
+
+    model = load(args.checkpoint, args.device)
+    results = evaluate(model, args.data, args.split)
+    results["provenance"] = provenance(args.split, model)
+    for group, values in results.items():
+        for key, value in values.items():
+            print(f"{group + '.' + key:<42} {value:.3f}" if isinstance(value, float) else f"{group}.{key:<30} {value}")
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def evaluate(model: VLJEPA, data: Path, split: str = "test") -> dict[str, dict]:
+    """All measures of the model card on Flickr8k's `split` and sports100's val; percentages but for CIDEr."""
+    flickr = encode(model, data, "flickr8k", split)
+    sports = encode(model, data, "sports100", "val")
+    captions = [row["captions"] for row in flickr.rows]
+    predicted = model.predict_windows(flickr.tokens)
+    results = {"retrieval": retrieval(model, predicted, captions), "caption": captioning(model, predicted, captions)}
+    results["vqa"] = question_answering(model, flickr, captions)
+    results["classification"] = classification(model, sports)
+    return results
+
+
+def encode(model: VLJEPA, data: Path, name: str, split: str) -> Photos:
+    """Read and encode the photos of one split. ValueError if the list or a photo is missing."""
+    path = data / f"{name}.jsonl"
+    if not path.is_file():
+        raise ValueError(f"evaluation needs {path}; the README says how the data folder is laid out")
+    rows = [row for row in map(json.loads, path.read_text().splitlines()) if row["split"] == split]
+    side = model.config.x_encoder.image_size
+    tokens = []
+    with ThreadPoolExecutor(2) as pool:
+        for start in tqdm(range(0, len(rows), PHOTOS_AT_ONCE), desc=f"{name} {split}", mininterval=2.0):
+            files = [data / row["file"] for row in rows[start : start + PHOTOS_AT_ONCE]]
+            tokens.append(model.encode_frames(np.stack(list(pool.map(lambda f: _read(f, side), files)))))
+    return Photos(rows, torch.cat(tokens)[:, None])
+
+
+def retrieval(model: VLJEPA, predicted: Float[np.ndarray, "photos dim"], captions: Sequence[list[str]]) -> dict:
+    """Recall in percent: image to text among all captions, text to image among all photos."""
+    texts = model.embed_text([c for five in captions for c in five])
+    ends = np.cumsum([len(five) for five in captions])
+    positives = [list(range(end - len(five), end)) for end, five in zip(ends, captions, strict=True)]
+    owners = [[i] for i, five in enumerate(captions) for _ in five]
+    similarity = predicted @ texts.T
+    recall = {f"{side}_r{k}": 100 * metrics.recall_at_k(matrix, right, k)
+              for side, matrix, right in (("i2t", similarity, positives), ("t2i", similarity.T, owners))
+              for k in (1, 5, 10)}
+    return {**recall, "photos": len(captions), "texts": len(texts)}
+
+
+def captioning(model: VLJEPA, predicted: Float[np.ndarray, "photos dim"], captions: Sequence[list[str]]) -> dict:
+    """CIDEr of both read-outs against the photo's captions."""
+    found = {}
+    for readout in model.readouts:
+        batches = np.array_split(predicted, max(1, len(predicted) // PHOTOS_AT_ONCE))
+        written = [c.text for b in tqdm(batches, desc=readout, mininterval=2.0) for c in model.decode(b, readout)]
+        found["cider" if readout == "decoder" else f"cider_{readout}"] = metrics.cider(written, captions)
+    return {**found, "photos": len(captions), "tokenisation": "vljepa.metrics.caption_tokens"}
+
+
+def question_answering(model: VLJEPA, photos: Photos, captions: Sequence[list[str]]) -> dict:
+    """Percent right among candidate answers, the same on a grey clip, and the best blind guess, by kind."""
+    side = model.config.x_encoder.image_size
+    grey = model.encode_frames(np.full((1, side, side, 3), 127, dtype=np.uint8))[:, None]
+    found: dict[str, float | int] = {}
+    for kind in ("presence", "colour", "count", "action", "where"):
+        questions = evaluation_questions(captions, kind, SEED)
+        shown = photos.tokens[[q.photo for q in questions]]
+        found[kind] = 100 * _share_right(model, shown, questions)
+        found[f"blank_{kind}"] = 100 * _share_right(model, grey.expand(len(questions), -1, -1, -1), questions)
+        found[f"majority_{kind}"] = 100 * metrics.majority_baseline([q.answer for q in questions])
+        found[f"questions_{kind}"] = len(questions)
+    return found
+
+
+def classification(model: VLJEPA, photos: Photos) -> dict:
+    """Percent of sports100's val photos whose label, as a text in several prompts, is nearest of the 100."""
+    labels = sorted({row["label"] for row in photos.rows})
+    prompts = model.embed_text([p.format(label) for label in labels for p in LABEL_PROMPTS])
+    candidates = prompts.reshape(len(labels), len(LABEL_PROMPTS), -1).mean(axis=1)
+    right = np.array([labels.index(row["label"]) for row in photos.rows])
+    predicted = model.predict_windows(photos.tokens, LABEL_QUERY)
+    return {"sports100": 100 * metrics.accuracy_over_candidates(predicted, candidates, right),
+            "photos": len(right), "labels": len(labels)}
+
+
+def provenance(split: str, model: VLJEPA) -> dict:
+    """The command, commit, machine and versions behind the figures."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    return {"command": "python -m vljepa " + " ".join(sys.argv[1:]), "commit": commit or "not in a git checkout",
+            "split": split, "checkpoint": model.name, "device": str(model.device), "dtype": str(model.dtype),
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads", "torch": torch.__version__}
+
+
+def _share_right(model: VLJEPA, windows: Float[torch.Tensor, "n 1 tokens dim"], questions: list[Question]) -> float:
+    predicted = model.predict_windows(windows, [q.text for q in questions])
+    vocabulary = sorted({c for q in questions for c in q.candidates})
+    embedded = dict(zip(vocabulary, model.embed_text(vocabulary), strict=True))
+    answers = [q.candidates[int(np.argmax([p @ embedded[c] for c in q.candidates]))]
+               for p, q in zip(predicted, questions, strict=True)]
+    return metrics.accuracy(answers, [q.answer for q in questions])
+
+
+def _read(path: Path, side: int) -> np.ndarray:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise ValueError(f"cannot read the photo {path}")
+    return cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (side, side), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,181 @@
+"""Results as files: analysis.json, captions.srt, captions.vtt, segments.csv and embeddings.npz.
+
+Every file is written in full beside its place and only then are they moved there: no reader ever meets half of one.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import re
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vljepa.analysis import Analysis, CaptionedSegment
+from vljepa.errors import ExportError
+
+# SubRip has no escapes: what players take for markup or an arrow is replaced by its look-alike
+SRT_LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")"})
+VTT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def write_exports(analysis: Analysis, out_dir: Path | str) -> dict[str, Path]:
+    """Write every file into `out_dir`, made if missing, and return where each is, by file name.
+
+    ExportError if the disk is full or refuses; the folder is then as it was.
+    """
+    folder = Path(out_dir)
+    made = _missing_folders(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _write_all(folder, {name: make(analysis) for name, make in EXPORTS.items()})
+    except BaseException as error:
+        for empty in made:  # innermost first; one that holds something stays
+            with suppress(OSError):
+                empty.rmdir()
+        if isinstance(error, OSError):
+            reason = (error.strerror or str(error)).lower()
+            raise ExportError(f"the results cannot be written to {folder} ({reason}): free some space there or choose "
+                              "another folder") from error
+        raise
+
+
+def to_json(analysis: Analysis) -> bytes:
+    """The whole analysis but the embeddings, an entry a line; times in seconds, UTF-8."""
+    entries = to_dict(analysis)
+    segments = ",\n  ".join(map(_json, entries["segments"]))
+    lines = [f' "{key}": ' + (f"[\n  {segments}\n ]" if key == "segments" else _json(value))
+             for key, value in entries.items()]
+    # a file name that is no UTF-8 comes as lone surrogates: written as JSON escapes them
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def to_dict(analysis: Analysis) -> dict[str, Any]:
+    """What analysis.json holds."""
+    trajectory = analysis.trajectory
+    return {
+        "video": {key: _finite(value) for key, value in asdict(trajectory.video).items()},
+        "checkpoint": trajectory.checkpoint,
+        "query": trajectory.query,
+        "rate_hz": trajectory.rate_hz,
+        "settings": asdict(analysis.settings),
+        "times": [round(float(t), 6) for t in trajectory.times_s],
+        "boundary_strength": [round(float(s), 6) for s in analysis.boundary_strength],
+        "segments": [asdict(segment) for segment in analysis.segments],
+        "decodes": analysis.decodes,
+        "timing_s": {stage: round(seconds, 4) for stage, seconds in analysis.timing_s.items()},
+        "warning": analysis.warning,
+    }
+
+
+def to_srt(analysis: Analysis) -> bytes:
+    """SubRip subtitles, one for each segment."""
+    cues = [f"{number}\n{_time(segment.start_s, ',')} --> {_time(segment.end_s, ',')}\n"
+            f"{_one_line(segment.caption).replace('-->', '→').translate(SRT_LOOKALIKES)}\n"
+            for number, segment in enumerate(analysis.segments, 1)]
+    return _utf8("\n".join(cues))
+
+
+def to_vtt(analysis: Analysis) -> bytes:
+    """WebVTT subtitles, one for each segment."""
+    cues = [f"{_time(segment.start_s, '.')} --> {_time(segment.end_s, '.')}\n"
+            f"{_one_line(segment.caption).translate(VTT_ESCAPES)}\n" for segment in analysis.segments]
+    return _utf8("\n".join(["WEBVTT\n", *cues]))
+
+
+def to_csv(analysis: Analysis) -> bytes:
+    """A row for each segment, as RFC 4180 quotes it; a caption that a spreadsheet would run as a formula is not."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(CaptionedSegment.__dataclass_fields__)
+    for s in analysis.segments:
+        rows.writerow([f"{s.start_s:.3f}", f"{s.end_s:.3f}", _harmless(s.caption), _harmless(s.readout),
+                       f"{s.similarity:.4f}"])
+    return _utf8(text.getvalue())
+
+
+def to_npz(analysis: Analysis) -> bytes:
+    """The stream as arrays, none of which needs pickle: times, embeddings, boundary strength, segments."""
+    data = io.BytesIO()
+    trajectory, segments = analysis.trajectory, analysis.segments
+    np.savez(
+        data,
+        times_s=trajectory.times_s.astype(np.float64),
+        embeddings=trajectory.embeddings.astype(np.float32),
+        boundary_strength=analysis.boundary_strength.astype(np.float32),
+        segment_start_s=np.array([s.start_s for s in segments]),
+        segment_end_s=np.array([s.end_s for s in segments]),
+        rate_hz=np.array(trajectory.rate_hz),
+    )
+    return data.getvalue()
+
+
+EXPORTS: dict[str, Callable[[Analysis], bytes]] = {
+    "analysis.json": to_json,
+    "captions.srt": to_srt,
+    "captions.vtt": to_vtt,
+    "segments.csv": to_csv,
+    "embeddings.npz": to_npz,
+}
+
+
+def _write_all(folder: Path, contents: dict[str, bytes]) -> dict[str, Path]:
+    """Every file under a temporary name first, so that a full disk is met before anything is replaced."""
+    waiting: dict[str, Path] = {}
+    try:
+        for name, content in contents.items():
+            waiting[name] = folder / f".{name}.{uuid.uuid4().hex}.part"
+            with open(waiting[name], "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # some disks tell only now that they are full
+        for name, temporary in waiting.items():
+            os.replace(temporary, folder / name)
+    finally:
+        for temporary in waiting.values():
+            temporary.unlink(missing_ok=True)
+    return {name: folder / name for name in contents}
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    """`folder` and those of its parents that do not exist, innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _time(seconds: float, point: str) -> str:
+    """01:02:03.004, rounded once to whole milliseconds so that no field can read 60."""
+    milliseconds = round(seconds * 1000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks and control characters, which would end a subtitle early; never empty."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).split()) or "…"
+
+
+def _harmless(text: str) -> str:
+    """An apostrophe before what a spreadsheet would take for a formula (OWASP, CSV injection)."""
+    text = text.replace("\0", " ")
+    return f"'{text}" if text.lstrip()[:1] in tuple("=+-@＝＋－＠") or text[:1] in tuple("\t\r\n") else text
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity and no NaN, which a container without a frame rate may report."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

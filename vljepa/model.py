@@ -1,0 +1,160 @@
+"""VL-JEPA, whole: the four parts and what they are asked (Chen et al., arXiv:2512.10942).
+
+A model predicts the embedding of the text that would answer a query about a video. Everything else is done with
+embeddings: captions are decoded from them, labels and answers are compared with them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vljepa.config import ModelConfig
+from vljepa.predictor import Predictor
+from vljepa.readout import Caption, CaptionBank, check_readout, normalise
+from vljepa.stream import EmbeddingStream
+from vljepa.text import TextTokenizer
+from vljepa.x_encoder import build_x_encoder
+from vljepa.y_decoder import END, PAD, START, YDecoder
+from vljepa.y_encoder import YEncoder
+from visualizations.landmark_map import Landmarks
+
+TEXTS_AT_ONCE = 128
+
+
+class VLJEPA(nn.Module):
+    """The X-Encoder, Predictor, Y-Encoder and Y-Decoder of one checkpoint, with their tokenizers.
+
+    `text_shift` leads from the cone that predictions lie in to the one that texts lie in (the difference of their
+    means, set after training); read-outs, which know texts, apply it first.
+    """
+
+    def __init__(
+        self, config: ModelConfig, query_tokenizer: TextTokenizer, text_tokenizer: TextTokenizer,
+        decoder_tokenizer: TextTokenizer | None = None, bank: CaptionBank | None = None,
+        landmarks: Landmarks | None = None,
+    ) -> None:
+        super().__init__()
+        self.config, self.name = config, config.name
+        self.query_tokenizer, self.text_tokenizer = query_tokenizer, text_tokenizer
+        self.decoder_tokenizer, self.bank, self.landmarks = decoder_tokenizer, bank, landmarks
+        self.x_encoder = build_x_encoder(config.x_encoder)
+        self.predictor = Predictor(config.predictor, self.x_encoder.dim, self.x_encoder.tokens_per_step,
+                                   config.embed_dim)
+        self.y_encoder = YEncoder(config.y_encoder, config.embed_dim)
+        self.y_decoder = None if config.y_decoder is None else YDecoder(config.y_decoder, config.embed_dim)
+        self.register_buffer("text_shift", torch.zeros(config.embed_dim))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.text_shift.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are kept in."""
+        return self.predictor.out_proj.weight.dtype
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        """The read-outs that this checkpoint has, the default first."""
+        return ("decoder",) * (self.y_decoder is not None) + ("bank",) * (self.bank is not None)
+
+    def embed(self, video: str | Path | int, query: str | None = None, rate_hz: float | None = None) -> EmbeddingStream:
+        """Open a path, URL or camera index and predict an embedding `rate_hz` times a second, lazily.
+
+        `query` None asks for a caption; `rate_hz` None takes the rate the model was made for. VideoError if the video
+        cannot be opened, ValueError for an empty or too long query or an impossible rate.
+        """
+        self._query_tokens([query])  # refuse a bad query before a video is opened
+        return EmbeddingStream(self, video, query, self.config.rate_hz if rate_hz is None else rate_hz)
+
+    @torch.inference_mode()
+    def encode_frames(self, frames: UInt8[np.ndarray, "batch height width 3"]) -> Float[Tensor, "batch tokens dim"]:
+        """Visual tokens of RGB frames that are already squashed to the X-Encoder's square."""
+        pixels = self.x_encoder.preprocess(torch.from_numpy(frames).to(self.device)).to(self.dtype)
+        return self.x_encoder(pixels[:, None])[:, 0].to(self.dtype)
+
+    @torch.inference_mode()
+    def predict(
+        self, visual_tokens: Float[Tensor, "batch time tokens dim"], query: str | Sequence[str] | None = None
+    ) -> Float[np.ndarray, "batch dim"]:
+        """Predicted embeddings, unit length, of windows of visual tokens; one query for all or one each."""
+        queries = query if isinstance(query, list | tuple) else [query]
+        tokens, mask = self._query_tokens(queries)
+        if len(queries) == 1:
+            tokens, mask = tokens.expand(len(visual_tokens), -1), mask.expand(len(visual_tokens), -1)
+        predicted = self.predictor(visual_tokens, tokens, mask)
+        return F.normalize(predicted.float(), dim=-1).cpu().numpy()
+
+    def predict_windows(
+        self, visual_tokens: Float[Tensor, "windows time tokens dim"], query: str | Sequence[str] | None = None,
+        at_once: int = 128,
+    ) -> Float[np.ndarray, "windows dim"]:
+        """`predict` for any number of windows, `at_once` at a time."""
+        one_each = isinstance(query, list | tuple)
+        starts = range(0, len(visual_tokens), at_once)
+        return np.concatenate([
+            self.predict(visual_tokens[i : i + at_once], query[i : i + at_once] if one_each else query)  # type: ignore[index]
+            for i in starts])
+
+    @torch.inference_mode()
+    def embed_text(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:
+        """Target embeddings of texts, unit length. ValueError on an empty list or an empty text."""
+        if len(texts) == 0:
+            raise ValueError("give at least one text to embed")
+        if blank := [i for i, text in enumerate(texts) if not text.strip()]:
+            raise ValueError(f"text {blank[0] + 1} of {len(texts)} is empty: write something or leave it out")
+        embeddings = np.empty((len(texts), self.config.embed_dim), dtype=np.float32)
+        order = np.argsort([len(text) for text in texts], kind="stable")  # like lengths together: little padding
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            chunk = order[start : start + TEXTS_AT_ONCE]
+            ids, mask = self.text_tokenizer([texts[i] for i in chunk])
+            target = self.y_encoder(ids.to(self.device), mask.to(self.device))
+            embeddings[chunk] = F.normalize(target.float(), dim=-1).cpu().numpy()
+        return embeddings
+
+    def decode(self, embeddings: Float[np.ndarray, "batch dim"], readout: str | None = None) -> list[Caption]:
+        """One sentence for each predicted embedding, by "decoder" or "bank"; None takes the checkpoint's first."""
+        readout = self.readouts[0] if readout is None else readout
+        check_readout(readout, self.readouts)
+        if len(embeddings) == 0:
+            return []
+        as_text = normalise(normalise(embeddings) + self.text_shift.float().cpu().numpy())
+        if readout == "bank":
+            assert self.bank is not None
+            return self.bank.nearest(as_text)
+        return self._write(as_text)
+
+    def write(self, as_text: Float[np.ndarray, "batch dim"], beams: int = 3) -> list[str]:
+        """Sentences for embeddings of texts: beam search, then the candidate whose own embedding is nearest."""
+        return [caption.text for caption in self._write(as_text, beams)]
+
+    def _write(self, as_text: Float[np.ndarray, "batch dim"], beams: int = 3) -> list[Caption]:
+        assert self.y_decoder is not None and self.decoder_tokenizer is not None
+        tokens, _ = self.y_decoder.generate(torch.from_numpy(as_text).to(self.device), beams)
+        texts = [[self._sentence(beam.tolist()) for beam in candidates] for candidates in tokens]
+        written = self.embed_text([t for candidates in texts for t in candidates]).reshape(len(texts), beams, -1)
+        similarity = np.einsum("nbd,nd->nb", written, as_text)
+        best = similarity.argmax(axis=1)
+        return [Caption(texts[i][b], "decoder", float(similarity[i, b])) for i, b in enumerate(best)]
+
+    def _sentence(self, ids: list[int]) -> str:
+        assert self.decoder_tokenizer is not None
+        ids = ids[: ids.index(END)] if END in ids else ids
+        text = self.decoder_tokenizer.decode([i for i in ids if i not in (PAD, START)]).strip()
+        return f"{text[:1].upper()}{text[1:].rstrip(' .')}." if text else "(nothing to say)"
+
+    def _query_tokens(self, queries: Sequence[str | None]) -> tuple[Tensor, Tensor]:
+        texts = [self.config.caption_query if query is None else query for query in queries]
+        if any(not text.strip() for text in texts):
+            raise ValueError("the query is empty: ask something, or leave it out to get captions")
+        tokens, mask = self.query_tokenizer(texts)
+        if tokens.shape[1] > self.config.predictor.query_length:
+            raise ValueError(f"a query may have {self.config.predictor.query_length} tokens with this checkpoint, "
+                             f"got {tokens.shape[1]}: ask in fewer words")
+        return tokens.to(self.device), mask.to(self.device)

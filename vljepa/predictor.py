@@ -1,0 +1,80 @@
+"""Predictor: visual tokens and a query become the predicted embedding of the answer (arXiv:2512.10942, section 3.1).
+
+Llama blocks from transformers with the causal mask off; the mean over what is not padding; a linear head.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaModel
+
+from vljepa.config import PredictorConfig, attention
+
+
+class Predictor(nn.Module):
+    """Bidirectional transformer over `[visual tokens ; query tokens]`."""
+
+    def __init__(self, config: PredictorConfig, visual_dim: int, tokens_per_step: int, embed_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        llama = LlamaModel(_llama_config(config))
+        self.embed_tokens, self.layers, self.norm = llama.embed_tokens, llama.layers, llama.norm
+        self.rotary_emb = llama.rotary_emb
+        self.vis_proj = nn.Linear(visual_dim, config.hidden)
+        self.out_proj = nn.Linear(config.hidden, embed_dim)
+        self.dropout = nn.Dropout(config.dropout)
+        if config.learned_positions:
+            self.place = nn.Parameter(torch.randn(tokens_per_step, config.hidden) * 0.02)
+            self.time = nn.Parameter(torch.randn(config.window_frames, config.hidden) * 0.02)
+
+    def forward(
+        self,
+        visual_tokens: Float[Tensor, "batch time tokens dim"],
+        query_tokens: Int[Tensor, "batch query"] | None = None,
+        query_mask: Bool[Tensor, "batch query"] | None = None,
+    ) -> Float[Tensor, "batch embed"]:
+        """Predicted embeddings, not normalised. `query_mask` is true on real tokens; pads stand on the right.
+
+        AssertionError if there are more steps than `window_frames`.
+        """
+        x = self._visual(visual_tokens)
+        mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        if query_tokens is not None:
+            assert query_mask is not None, "query tokens come with their mask"
+            x = torch.cat([x, self.embed_tokens(query_tokens).to(x.dtype)], dim=1)
+            mask = torch.cat([mask, query_mask], dim=1)
+        x = self._blocks(x, mask)
+        weights = mask.unsqueeze(-1).to(x.dtype)
+        pooled = (x * weights).sum(1) / weights.sum(1)
+        return self.out_proj(self.dropout(pooled))
+
+    def _visual(self, visual_tokens: Tensor) -> Tensor:
+        steps = visual_tokens.shape[1]
+        assert steps <= self.config.window_frames, f"a window holds {self.config.window_frames} steps, got {steps}"
+        x = self.vis_proj(visual_tokens)  # (B, T, P, H)
+        if self.config.learned_positions:
+            # the last step is always "now", however short the window
+            x = x + self.place + self.time[-steps:, None]
+        x = x.flatten(1, 2)  # (B, T P, H)
+        if self.training and self.config.drop_tokens:  # the same places for the whole batch: no ragged rows
+            kept = round(x.shape[1] * (1 - self.config.drop_tokens))
+            x = x[:, torch.randperm(x.shape[1], device=x.device)[:kept].sort().values]
+        return self.dropout(x)
+
+    def _blocks(self, x: Tensor, mask: Tensor) -> Tensor:
+        # float mask, 0 where attended: with it LlamaModel's layers are bidirectional
+        bias = torch.zeros(mask.shape, dtype=x.dtype, device=x.device).masked_fill(~mask, torch.finfo(x.dtype).min)
+        bias = bias[:, None, None, :].expand(-1, 1, x.shape[1], -1)
+        positions = torch.arange(x.shape[1], device=x.device)[None]
+        rope = self.rotary_emb(x, positions)
+        for layer in self.layers:
+            x = x + self.dropout(layer(x, attention_mask=bias, position_ids=positions, position_embeddings=rope) - x)
+        return self.norm(x)
+
+
+def _llama_config(config: PredictorConfig) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=config.vocabulary, hidden_size=config.hidden, intermediate_size=config.mlp,
+        num_hidden_layers=config.layers, num_attention_heads=config.heads,
+        num_key_value_heads=config.key_value_heads, rope_theta=config.rope_theta, attn_implementation=attention(config.hidden),
+        pad_token_id=None, use_cache=False)

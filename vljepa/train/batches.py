@@ -1,0 +1,119 @@
+"""Training batches: what is shown, what is asked, and the distinct texts among which the answer must be found.
+
+A batch comes from one source, because texts of another source are too easy as negatives. The batch of a step depends
+on the seed and the step alone, so a resumed run sees what an uninterrupted one would.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`texts` are distinct; prediction i must match the mean embedding of texts `owners[i]` (one or two of them)."""
+
+    visual_tokens: Float[Tensor, "batch time tokens dim"]
+    queries: list[str] | None  # None: query-free, as in the first stage
+    texts: list[str]
+    owners: Int[Tensor, "batch parts"]
+
+
+class Source(Protocol):
+    """Anything that makes a batch from a random generator."""
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Encoded copies of the same photos: `copies[c][i]` are the visual tokens of photo i as copy c shows it."""
+
+    copies: Sequence[np.ndarray]
+    max_frames: int
+
+    def clips(self, photos: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Windows of one photo each: mostly one frame, at times several copies, as if a camera had moved."""
+        frames = 1 if self.max_frames == 1 or rng.random() < 0.7 else int(rng.integers(2, self.max_frames + 1))
+        copy = rng.integers(len(self.copies), size=(len(photos), frames))
+        first = self.copies[0]
+        clips = np.empty((len(photos), frames, *first.shape[1:]), dtype=first.dtype)
+        for c, tokens in enumerate(self.copies):
+            rows, times = np.nonzero(copy == c)
+            order = np.argsort(photos[rows])  # in file order: the copies may be memory maps
+            clips[rows[order], times[order]] = tokens[photos[rows[order]]]
+        return torch.from_numpy(clips)
+
+
+@dataclass(frozen=True)
+class CaptionSource:
+    """Photos with several captions each; the target is one of them or the mean of two."""
+
+    photos: Photos
+    captions: Sequence[Sequence[str]]
+    queries: Sequence[str] | None = None
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        chosen = rng.permutation(len(self.captions))[:size]
+        parts = 2 if rng.random() < 0.3 else 1
+        picked = [rng.permutation(len(self.captions[i]))[:parts] for i in chosen]
+        texts = [self.captions[i][p] for i, ps in zip(chosen, picked, strict=True) for p in ps]
+        owners = torch.arange(len(texts)).reshape(len(chosen), parts)
+        return Batch(self.photos.clips(chosen, rng), _draw(self.queries, len(chosen), rng), texts, owners)
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """Photos with a label each; the target is the label in one of a few phrasings, the same for a whole batch."""
+
+    photos: Photos
+    labels: Sequence[str]
+    phrasings: Sequence[str]
+    queries: Sequence[str] | None = None
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        chosen = rng.permutation(len(self.labels))[:size]
+        phrasing = str(rng.choice(np.array(self.phrasings)))
+        texts, owners = np.unique([phrasing.format(self.labels[i]) for i in chosen], return_inverse=True)
+        return Batch(self.photos.clips(chosen, rng), _draw(self.queries, len(chosen), rng), texts.tolist(),
+                     torch.from_numpy(owners).reshape(-1, 1))
+
+
+@dataclass(frozen=True)
+class QuestionSource:
+    """Photos with a question and an answer each; every answer of that kind of question stands as a negative."""
+
+    photos: Photos
+    asked: Sequence[tuple[int, str, str]]  # photo, question, answer
+    candidates: Sequence[str]
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        chosen = rng.permutation(len(self.asked))[:size]
+        rows = [self.asked[i] for i in chosen]
+        known = {text: i for i, text in enumerate(self.candidates)}
+        owners = torch.tensor([[known[answer]] for _, _, answer in rows])
+        photos = np.array([photo for photo, _, _ in rows])
+        return Batch(self.photos.clips(photos, rng), [question for _, question, _ in rows], list(self.candidates), owners)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Sources with the share of steps that each gets, and its batch size."""
+
+    parts: Sequence[tuple[str, Source, float, int]]  # name, source, weight, batch size
+
+    def at(self, seed: int, step: int) -> tuple[str, Callable[[], Batch]]:
+        """The name of the source of one step, and a function that makes its batch."""
+        rng = np.random.default_rng([seed, step])
+        weights = np.array([weight for _, _, weight, _ in self.parts])
+        name, source, _, size = self.parts[rng.choice(len(self.parts), p=weights / weights.sum())]
+        return name, lambda: source.batch(rng, size)
+
+
+def _draw(queries: Sequence[str] | None, count: int, rng: np.random.Generator) -> list[str] | None:
+    return None if queries is None else [queries[i] for i in rng.integers(len(queries), size=count)]

@@ -1,0 +1,89 @@
+"""The VL-JEPA arm: predicted embeddings against target embeddings, InfoNCE, the Y-Encoder at a twentieth of the rate."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vljepa.metrics import alignment, uniformity
+from vljepa.model import VLJEPA
+from vljepa.text import pad
+from vljepa.train.batches import Mixture
+from vljepa.train.losses import info_nce
+
+Y_ENCODER_FACTOR = 0.05  # arXiv:2512.10942, table on the Y-Encoder's learning rate
+TEXTS_AT_ONCE = 128
+
+
+class ContrastiveArm(nn.Module):
+    """Predictor, Y-Encoder and temperature, trained on a mixture of sources."""
+
+    def __init__(
+        self, model: VLJEPA, mixture: Mixture, seed: int, validation: Callable[[], dict[str, float]],
+        y_encoder_factor: float = Y_ENCODER_FACTOR,
+    ) -> None:
+        super().__init__()
+        self.predictor, self.y_encoder = model.predictor.requires_grad_(True), model.y_encoder.requires_grad_(True)
+        # the word embeddings stay: questions are few, and words they lack should keep their meaning
+        self.predictor.embed_tokens.requires_grad_(False)
+        self.log_temperature = nn.Parameter(torch.tensor(0.05).log())
+        self._factor, self._seed, self._mixture, self._validation = y_encoder_factor, seed, mixture, validation
+        self._model = (model,)  # in a tuple, so that its frozen parts are not saved with the arm
+
+    def module(self) -> nn.Module:
+        """What is saved and restored."""
+        return self
+
+    def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
+        """The predictor at the full rate, the Y-Encoder at a twentieth of it."""
+        yield [p for p in self.predictor.parameters() if p.requires_grad], 1.0
+        yield [self.log_temperature], 1.0
+        yield list(self.y_encoder.parameters()), self._factor
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
+        """InfoNCE on the batch of `step`; logs its source, the temperature, alignment and uniformity."""
+        name, make = self._mixture.at(self._seed, step)
+        batch, (model,) = make(), self._model
+        query_ids = query_mask = None
+        if batch.queries is not None:
+            query_ids, query_mask = (t.to(model.device) for t in model.query_tokenizer(batch.queries))
+        predicted = self.predictor(batch.visual_tokens.to(model.device, torch.float32), query_ids, query_mask)
+        predicted = F.normalize(predicted.float(), dim=-1)
+        texts = self.embed_texts(batch.texts)
+        # a target is one text or the mean of two; texts that own nothing stay as negatives
+        targets, owner = _targets(texts, batch.owners.to(model.device))
+        temperature = self.log_temperature.clamp(np.log(0.01), np.log(0.2)).exp()
+        loss = info_nce(predicted, targets, owner, temperature)
+        with torch.no_grad():
+            shown, true = (t.float().cpu().numpy() for t in (predicted, targets[owner]))
+            said = {"source": name, "temperature": temperature.item(), "alignment": alignment(shown, true),
+                    "uniformity": uniformity(shown[:256])}
+        return loss, said
+
+    def embed_texts(self, texts: list[str]) -> Float[Tensor, "texts dim"]:
+        """Target embeddings, unit length, with gradients; like lengths together, because padding is half the cost."""
+        (model,) = self._model
+        ids = model.text_tokenizer.ids(texts)
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        pieces = []
+        for start in range(0, len(order), TEXTS_AT_ONCE):
+            tokens, mask = pad([ids[i] for i in order[start : start + TEXTS_AT_ONCE]])
+            pieces.append(self.y_encoder(tokens.to(model.device), mask.to(model.device)))
+        back = torch.empty(len(order), dtype=torch.long)
+        back[torch.tensor(order)] = torch.arange(len(order))
+        return F.normalize(torch.cat(pieces).float()[back.to(model.device)], dim=-1)
+
+    def validate(self) -> dict[str, float]:
+        """Whatever the recipe measures on held-out photos."""
+        return self._validation()
+
+
+def _targets(texts: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
+    if owners.shape[1] == 1:
+        return texts, owners[:, 0]
+    means = F.normalize(texts[owners].mean(1), dim=-1)
+    return means, torch.arange(len(means), device=means.device)

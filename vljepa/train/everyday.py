@@ -1,0 +1,196 @@
+"""The recipe of the `everyday` checkpoint: two contrastive stages, then the Y-Decoder, the caption bank and the map.
+
+Stage one is query-free, stage two mixes captions, labels and questions (arXiv:2512.10942, section 3.2). Run it with
+`python -m vljepa train everyday --data DIR`; every part goes on from where a killed run stopped.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vljepa import checkpoint
+from vljepa.config import EVERYDAY, ModelConfig
+from vljepa.metrics import cider, recall_at_k
+from vljepa.model import VLJEPA
+from vljepa.questions import KINDS, daquar_questions, training_questions
+from vljepa.text import TextTokenizer
+from vljepa.train import start
+from vljepa.train.bank import build_bank, build_landmarks
+from vljepa.train.batches import CaptionSource, LabelSource, Mixture, Photos, QuestionSource
+from vljepa.train.contrastive import ContrastiveArm
+from vljepa.train.decoding import DecoderArm, train_tokenizer
+from vljepa.train.loop import Schedule, timed_progress, train
+from vljepa.train.photos import COPIES, PhotoSet, encode_photo_sets, load_photo_set, tokens_path
+from vljepa.train.photos import encode_plain as encode_photos
+from vljepa.train.text_corpus import caption_groups
+
+SEED = 1
+PRETRAIN = Schedule(steps=420, learning_rate=1e-3)
+FINETUNE = Schedule(steps=360, learning_rate=5e-4)
+DECODER = Schedule(steps=1600, learning_rate=1.5e-3, weight_decay=0.01, save_every=100, validate_every=400)
+
+CAPTION_QUERIES = (EVERYDAY.caption_query, EVERYDAY.caption_query, "Describe this video in detail.",
+                   "What is happening?", "Describe the picture.")
+LABEL_QUERIES = (EVERYDAY.caption_query, "What is the action shown?", "What is this?", "What can be seen here?")
+PHRASINGS = {
+    "sports100": ("{}", "a photo of {}", "people doing {}", "someone doing {}", "a picture of the sport {}"),
+    "imagenet1000": ("{}", "a photo of a {}", "a close-up of a {}", "there is a {} here", "a picture of a {}"),
+    "exercise": ("{}", "a person doing {}", "someone exercising in a gym: {}", "a man does the exercise {}"),
+}
+
+
+def train_everyday(data: Path, work: Path, out: Path) -> VLJEPA:
+    """Train the whole checkpoint from the folder `data` into `out`; `work` keeps features, states and logs."""
+    sets = {name: load_photo_set(data, name) for name in COPIES}
+    model = starting_model(EVERYDAY, list(sets.values()), work)
+    encode_photo_sets(model.x_encoder, list(sets.values()), work / "features", timed_progress())
+    photos = {name: _photos(s, work / "features", model) for name, s in sets.items()}
+    flickr = sets["flickr8k"]
+    validation = _retrieval_on_val(model, flickr, work / "features")
+    device = model.device
+
+    pretrain = ContrastiveArm(model, _pretraining(sets, photos), SEED, validation)
+    train(pretrain, PRETRAIN, work, "pretrain", device)
+    finetune = ContrastiveArm(model, _finetuning(sets, photos), SEED + 1, validation)
+    with torch.no_grad():
+        finetune.log_temperature.copy_(pretrain.log_temperature)
+    train(finetune, FINETUNE, work, "finetune", device)
+    model.requires_grad_(False).eval()
+
+    predicted, captions = _predictions(model, flickr, work / "features", "val")
+    _set_text_shift(model, predicted, captions)
+    groups = caption_groups(flickr, data)
+    sentences = [s for group in groups for s in group]
+    assert model.config.y_decoder is not None
+    model.decoder_tokenizer = train_tokenizer(sentences, model.config.y_decoder.vocabulary)
+    embeddings = _cached(work / "sentences.npy", lambda: model.embed_text(sentences))
+    arm = DecoderArm(model, groups, 256, SEED, lambda: _caption_quality(model, predicted, captions), embeddings)
+    train(arm, DECODER, work, "decoder", device)
+    model.requires_grad_(False).eval()
+
+    labels = [json.loads(line)["label"] for line in (data / "imagenet1000.jsonl").read_text().splitlines()]
+    sports = sorted({row["label"] for row in sets["sports100"].rows})
+    known = sentences + [caption for row in flickr.rows for caption in row["captions"]]
+    model.bank = build_bank(model, embeddings, known, labels, sports, SEED)
+    model.landmarks = build_landmarks(model.bank, predicted, SEED)
+    checkpoint.save(model, out)
+    return model
+
+
+def starting_model(config: ModelConfig, sets: Sequence[PhotoSet], work: Path) -> VLJEPA:
+    """EfficientNet-Lite2 and MiniLM in place, class names embedded, tokens standardised; the rest random."""
+    torch.manual_seed(SEED)
+    model = VLJEPA(config, TextTokenizer(start.minilm_tokenizer(), None),
+                   TextTokenizer(start.minilm_tokenizer(), config.y_encoder.max_tokens))
+    start.load_efficientnet_lite2(model.x_encoder)
+    start.load_minilm(model.y_encoder)
+    words = model.y_encoder.model.embeddings.word_embeddings.weight
+    with torch.no_grad():  # words the predictor can read from the start, at the size of its other inputs
+        model.predictor.embed_tokens.weight.copy_(words * (0.5 / words.std()))
+    model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    model.x_encoder.to(memory_format=torch.channels_last)
+    imagenet = next(s for s in sets if s.name == "imagenet1000")
+    names = [f"a photo of a {row['label']}" for row in imagenet.rows]
+    model.x_encoder.class_embeddings.copy_(torch.from_numpy(model.embed_text(names)))
+    statistics = work / "token_statistics.npy"
+    mean, std = _cached(statistics, lambda: _token_statistics(model, sets))
+    model.x_encoder.token_mean.copy_(torch.from_numpy(mean))
+    model.x_encoder.token_std.copy_(torch.from_numpy(std))
+    return model
+
+
+def _token_statistics(model: VLJEPA, sets: Sequence[PhotoSet]) -> np.ndarray:
+    rng, tokens = np.random.default_rng(SEED), []
+    for photo_set in sets:
+        chosen = rng.choice(photo_set.indices("train"), 300, replace=False)
+        tokens.append(encode_photos(model.x_encoder, photo_set.folder, [photo_set.files[i] for i in chosen]))
+    flat = np.concatenate(tokens).astype(np.float32).reshape(-1, model.x_encoder.dim)
+    return np.stack([flat.mean(0), np.maximum(flat.std(0), 5e-3)])  # a dead channel must not be blown up
+
+
+def _photos(photo_set: PhotoSet, cache: Path, model: VLJEPA) -> Photos:
+    plain = np.load(tokens_path(cache, photo_set.name, 0), mmap_mode="r")[photo_set.indices("train")]
+    copies = [np.load(tokens_path(cache, photo_set.name, c), mmap_mode="r")
+              for c in range(1, COPIES[photo_set.name] + 1)]
+    return Photos([plain, *copies], model.config.predictor.window_frames)
+
+
+def _pretraining(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture:
+    parts = [("flickr8k", CaptionSource(photos["flickr8k"], _train_captions(sets["flickr8k"])), 0.66, 768)]
+    parts += [(name, LabelSource(photos[name], _train_labels(sets[name]), PHRASINGS[name]), share, 512)
+              for name, share in (("sports100", 0.2), ("imagenet1000", 0.09), ("exercise", 0.05))]
+    return Mixture(parts)
+
+
+def _finetuning(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture:
+    captions = _train_captions(sets["flickr8k"])
+    parts = [("captions", CaptionSource(photos["flickr8k"], captions, CAPTION_QUERIES), 0.46, 768)]
+    parts += [(name, LabelSource(photos[name], _train_labels(sets[name]), PHRASINGS[name], LABEL_QUERIES), share, 512)
+              for name, share in (("sports100", 0.12), ("imagenet1000", 0.05), ("exercise", 0.03))]
+    asked = training_questions(captions, SEED)
+    for kind, share in zip(KINDS, (0.13, 0.07, 0.06, 0.02, 0.02), strict=True):
+        of_kind = [q for q in asked if q.kind == kind]
+        candidates = sorted({c for q in of_kind for c in q.candidates})
+        parts.append((kind, QuestionSource(photos["flickr8k"], [(q.photo, q.text, q.answer) for q in of_kind],
+                                           candidates), share, 512))
+    return Mixture([*parts, ("daquar", _daquar(sets["daquar_qa"], photos["daquar_qa"]), 0.06, 512)])
+
+
+def _daquar(photo_set: PhotoSet, photos: Photos) -> QuestionSource:
+    files = [photo_set.files[i] for i in photo_set.indices("train")]
+    asked = [(q.photo, q.text, q.answer) for q in daquar_questions(photo_set.rows, files)]
+    return QuestionSource(photos, asked, sorted({answer for _, _, answer in asked}))
+
+
+def _train_captions(flickr: PhotoSet) -> list[list[str]]:
+    return [flickr.rows[i]["captions"] for i in flickr.indices("train")]
+
+
+def _train_labels(photo_set: PhotoSet) -> list[str]:
+    label = {row["file"]: row.get("label") or row["name"].lower() for row in photo_set.rows}
+    return [label[photo_set.files[i]] for i in photo_set.indices("train")]
+
+
+def _predictions(model: VLJEPA, flickr: PhotoSet, cache: Path, split: str) -> tuple[np.ndarray, list[list[str]]]:
+    indices = flickr.indices(split)
+    tokens = np.load(tokens_path(cache, flickr.name, 0), mmap_mode="r")[indices]
+    with torch.autocast(model.device.type, torch.bfloat16):
+        predicted = model.predict_windows(torch.from_numpy(tokens).to(model.device, torch.float32)[:, None])
+    return predicted, [flickr.rows[i]["captions"] for i in indices]
+
+
+def _retrieval_on_val(model: VLJEPA, flickr: PhotoSet, cache: Path) -> Callable[[], dict[str, float]]:
+    def measure() -> dict[str, float]:
+        predicted, captions = _predictions(model, flickr, cache, "val")
+        with torch.autocast(model.device.type, torch.bfloat16):
+            texts = model.embed_text([c for five in captions for c in five])
+        similarity, ends = predicted @ texts.T, np.cumsum([len(five) for five in captions])
+        positives = [list(range(end - len(five), end)) for end, five in zip(ends, captions, strict=True)]
+        owners = [[i] for i, five in enumerate(captions) for _ in five]
+        return {"val_i2t_r1": 100 * recall_at_k(similarity, positives, 1),
+                "val_t2i_r1": 100 * recall_at_k(similarity.T, owners, 1)}
+
+    return measure
+
+
+def _set_text_shift(model: VLJEPA, predicted: np.ndarray, captions: list[list[str]]) -> None:
+    texts = model.embed_text([c for five in captions for c in five])
+    model.text_shift.copy_(torch.from_numpy(texts.mean(0) - predicted.mean(0)))
+
+
+def _caption_quality(model: VLJEPA, predicted: np.ndarray, captions: list[list[str]]) -> dict[str, float]:
+    with torch.autocast(model.device.type, torch.bfloat16):
+        written = [c.text for c in model.decode(predicted, "decoder")]
+    return {"val_cider": cider(written, captions)}
+
+
+def _cached(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+    if not path.exists():
+        partial = path.with_suffix(".partial.npy")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(partial, make())
+        partial.rename(path)
+    return np.load(path)

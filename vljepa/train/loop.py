@@ -1,0 +1,130 @@
+"""The one training loop: `loss = arm.loss(batch)`, a warm-up and cosine schedule, a log, and exact resume."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: `steps`, peak `learning_rate`, the share of steps spent warming up, weight decay."""
+
+    steps: int
+    learning_rate: float
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    save_every: int = 50
+    validate_every: int = 100
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step: linear warm-up, then a cosine to zero."""
+        warm = max(1, round(self.steps * self.warmup))
+        if step < warm:
+            return self.learning_rate * (step + 1) / warm
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+
+
+class Arm(Protocol):
+    """What is trained: its parameters by group, its loss on the batch of a step, and what it logs."""
+
+    def module(self) -> nn.Module: ...
+
+    def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
+        """Parameters with the factor on the learning rate that they get."""
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
+        """The loss on the batch of `step`, and what else the log should say."""
+
+    def validate(self) -> dict[str, float]: ...
+
+
+def train(arm: Arm, schedule: Schedule, folder: Path, name: str, device: torch.device) -> None:
+    """Train `arm` to the end of `schedule`, or go on from where a killed run last saved.
+
+    Writes `folder/NAME.state.pt` (weights, optimiser, step; read as tensors only) and `folder/NAME.log.jsonl`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = [{"params": list(p), "factor": factor} for p, factor in arm.groups()]
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=schedule.weight_decay)
+    state_path = folder / f"{name}.state.pt"
+    start = _restore(arm.module(), optimiser, state_path)
+    log = _Log(folder / f"{name}.log.jsonl", start)
+    bar = tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, desc=name, mininterval=5.0)
+    arm.module().train()
+    for step in bar:
+        torch.manual_seed(step)  # dropout too is the same after a resume
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.rate(step) * group["factor"]
+        with torch.autocast(device.type, torch.bfloat16):
+            loss, said = arm.loss(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(arm.module().parameters(), 1.0)
+        optimiser.step()
+        said = {"loss": loss.item(), **said}
+        last = step + 1 == schedule.steps
+        if last or (step + 1) % schedule.validate_every == 0:
+            said |= _validated(arm)
+        log.write(step, said)
+        bar.set_postfix({k: f"{v:.3f}" for k, v in said.items() if isinstance(v, float)}, refresh=False)
+        if last or (step + 1) % schedule.save_every == 0:
+            _save(arm.module(), optimiser, step + 1, state_path)
+    arm.module().eval()
+
+
+def _validated(arm: Arm) -> dict[str, float]:
+    arm.module().eval()
+    said = arm.validate()
+    arm.module().train()
+    return said
+
+
+def _restore(module: nn.Module, optimiser: torch.optim.Optimizer, path: Path) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    module.load_state_dict(state["module"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"])
+
+
+def _save(module: nn.Module, optimiser: torch.optim.Optimizer, step: int, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save({"module": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, partial)
+    partial.replace(path)
+
+
+class _Log:
+    """One JSON object a step, with seconds since this process began; lines beyond the resumed step are dropped."""
+
+    def __init__(self, path: Path, start: int) -> None:
+        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] < start] if path.exists() else []
+        path.write_text("".join(f"{line}\n" for line in kept))
+        self._path, self._began = path, time.monotonic()
+
+    def write(self, step: int, said: dict[str, Any]) -> None:
+        seconds = round(time.monotonic() - self._began, 2)
+        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in said.items()}
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, "seconds": seconds, **rounded}) + "\n")
+
+
+def timed_progress() -> Callable[[str, int, int], None]:
+    """A progress callback that shows one bar for each named job."""
+    bars: dict[str, tqdm] = {}
+
+    def show(job: str, done: int, total: int) -> None:
+        bar = bars.setdefault(job, tqdm(total=total, desc=job, mininterval=5.0))
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return show

@@ -1,0 +1,23 @@
+"""InfoNCE over predictions and the distinct texts of a batch (arXiv:2512.10942, section 3.2; van den Oord, 2018)."""
+
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def info_nce(
+    predicted: Float[Tensor, "batch dim"], targets: Float[Tensor, "texts dim"], owner: Int[Tensor, " batch"],
+    temperature: Float[Tensor, ""] | float,
+) -> Float[Tensor, ""]:
+    """Bidirectional InfoNCE in nats; both sides unit length, `owner[i]` is the text that answers prediction i.
+
+    A text may own several predictions (a label, a "yes"): a batch has it once, so that it is never its own negative,
+    and the text's side averages over them. Texts that own none are negatives only.
+    """
+    logits = predicted @ targets.T / temperature  # (B, C)
+    to_text = F.cross_entropy(logits, owner)
+    positive = F.one_hot(owner, len(targets)).to(logits.dtype)
+    counts = positive.sum(0)
+    log_share = F.log_softmax(logits, dim=0)
+    to_prediction = -((log_share * positive).sum(0) / counts.clamp_min(1))[counts > 0].mean()
+    return (to_text + to_prediction) / 2

@@ -1,0 +1,517 @@
+"""Video in: frames at true times from a file, a URL or a camera.
+
+OpenCV decodes; PyAV reads what the container says, and decodes what OpenCV cannot (AV1). PyAV also reads the packets'
+presentation times a little ahead of OpenCV, at 1 % of the cost of decoding: so it is known how long a frame stays on
+the screen, and only the frames wanted are converted, whatever the frame rate does.
+"""
+
+import contextlib
+import hashlib
+import heapq
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import av
+import av.error
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from vljepa.errors import VideoError
+
+MAX_SIDE = 8192  # pixels; beyond it one decoded frame takes hundreds of megabytes
+MAX_PIXELS = 64_000_000
+CUT_OFF_S = 0.5  # a video this much shorter than its container says is reported as cut off
+CAMERA_FPS = 25.0  # where neither driver nor container states a rate
+TIMEOUT_S = 10  # for a URL to answer
+TICK_S = 0.002  # containers round times to a millisecond: a frame this little late still counts as shown
+REORDER = 32  # packets read ahead: more than any codec moves a frame by
+PLAYABLE = {"mov,mp4": {"h264", "av1", "vp9"}, "matroska,webm": {"h264", "av1", "vp8", "vp9"}}
+PLAYER_SIDE = 1280  # pixels; the longer side of a film converted for the player
+
+# FFmpeg inside OpenCV reads this at its first capture; a bad file is told by an exception, not on stderr as well
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video. `width` and `height` are in pixels, upright; `fps` is the mean frame rate.
+
+    `seconds` is the picture track's length as the container says until the video has been read, then as its frames
+    say. It is 0.0 while unknown: for a camera or a live stream, until it ends.
+    """
+
+    path: str
+    seconds: float
+    fps: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The picture shown at `time_s` seconds: RGB, upright."""
+
+    time_s: float
+    image: UInt8[np.ndarray, "height width 3"]
+
+
+@dataclass(frozen=True)
+class _Label:
+    """What the container says. `own_length` is false if `seconds` may be another track's (the sound's)."""
+
+    seconds: float
+    fps: float
+    width: int
+    height: int
+    own_length: bool
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One decoded frame, shown from `start_s` to `stop_s` (None: not known yet); `image` works until the next span."""
+
+    start_s: float
+    stop_s: float | None
+    image: Callable[[], UInt8[np.ndarray, "height width 3"]]
+
+
+@runtime_checkable
+class _Reader(Protocol):
+    has_frame: bool
+    size: tuple[int, int]  # (width, height), upright
+
+    def spans(self, size: tuple[int, int] | None) -> Iterator[_Span]: ...
+
+    def close(self) -> None: ...
+
+
+class Video:
+    """An opened video, read once from its beginning; a context manager. Made by `open_video`.
+
+    `warning` is one sentence on what was wrong, or None; it is known once `frames` has ended.
+    """
+
+    def __init__(self, info: VideoInfo, label: _Label, reader: _Reader, timetable: "_Timetable | None") -> None:
+        self.info = info
+        self.warning: str | None = None
+        self._label, self._reader, self._timetable = label, reader, timetable
+        self._started = False
+
+    def __enter__(self) -> "Video":  # noqa: PYI034 - beartype cannot check Self through the import hook
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file or camera; harmless when done twice."""
+        self._reader.close()
+        if self._timetable is not None:
+            self._timetable.close()
+
+    def frames(self, rate_hz: float, size: tuple[int, int] | None = None) -> Iterator[Frame]:
+        """The picture on the screen at 0, 1 / rate_hz, 2 / rate_hz, ... s until the end, squashed to `size` (w, h).
+
+        That is the last frame whose presentation time has come. Of frames shown at 0, 0.04, 0.08, 0.5 s, a rate of
+        4 Hz yields those of 0, 0.08 and 0.5 s, at times 0, 0.25 and 0.5 s. A video of one frame yields it once.
+        A camera's times run from its first frame by the clock. ValueError unless rate_hz is finite and > 0 and the
+        size is at least 1 x 1, or if the video was read before.
+        """
+        if not (math.isfinite(rate_hz) and rate_hz > 0):
+            raise ValueError(f"rate_hz must be a number of frames a second above 0, got {rate_hz}")
+        if size is not None and min(size) < 1:
+            raise ValueError(f"size must be (width, height) of at least 1 pixel each, got {size}")
+        if self._started:
+            raise ValueError("a video is read once: call open_video again to read it from the beginning")
+        self._started = True
+        return self._frames(rate_hz, size)
+
+    def _frames(self, rate_hz: float, size: tuple[int, int] | None) -> Iterator[Frame]:
+        tick_s = min(TICK_S, 0.5 / self.info.fps)
+        step, n_read, end_s = 0, 0, 0.0
+        held: UInt8[np.ndarray, "height width 3"] | None = None
+        for span in self._reader.spans(size):
+            while held is not None and step / rate_hz < span.start_s - tick_s:
+                yield Frame(step / rate_hz, held)
+                step += 1
+            n_read, end_s = n_read + 1, span.stop_s or span.start_s + 1 / self.info.fps
+            unseen = span.stop_s is not None and step / rate_hz >= span.stop_s - tick_s
+            held = None if unseen else span.image()
+        last = 1 / rate_hz if n_read == 1 else end_s
+        while held is not None and step / rate_hz < last - tick_s:
+            yield Frame(step / rate_hz, held)
+            step += 1
+        self._finish(end_s)
+
+    def _finish(self, end_s: float) -> None:
+        """Correct the length to what decoded, and warn if the container had promised more."""
+        promised_s, reached_s = self._label.seconds, end_s
+        if not self._label.own_length:
+            # without a timetable nothing tells a cut file from one whose sound outlasts its picture
+            reached_s = max(end_s, self._timetable.end_of_file_s()) if self._timetable else promised_s
+        if reached_s < promised_s - CUT_OFF_S:
+            name = Path(self.info.path).name
+            self.warning = (f"{name} is cut off or damaged after {end_s:.1f} of {promised_s:.1f} s: what decodes was "
+                            "used; copy or download it again for the rest.")
+        self.info = replace(self.info, seconds=end_s)
+
+
+def open_video(source: str | Path | int) -> Video:
+    """Open a file, a URL ("://" in it) or a camera (its index, from 0), and decode its first frame.
+
+    Resolution is limited to MAX_SIDE and MAX_PIXELS. VideoError, one sentence with a remedy, if there is no picture
+    to read; ValueError for a negative camera index.
+    """
+    if isinstance(source, int):
+        return _open_camera(source)
+    name, address, is_url = _address(source)
+    label = _read_label(name, address, is_url)
+    timetable = None if is_url else _Timetable(address)
+    reader: _Reader = _OpenCVReader(address, label, timetable, is_url)
+    if not reader.has_frame:
+        reader.close()
+        reader = _PyAVReader(address, label, is_url)
+    if not reader.has_frame:
+        reader.close()
+        if timetable is not None:
+            timetable.close()
+        raise VideoError(f"{name} holds no frame that can be decoded: download it again or convert it to MP4.")
+    width, height = reader.size
+    return Video(VideoInfo(str(source), label.seconds, label.fps, width, height), label, reader, timetable)
+
+
+def _open_camera(index: int) -> Video:
+    if index < 0:
+        raise ValueError(f"a camera index must be 0 or more, got {index}")
+    reader = _OpenCVReader(index, _Label(0.0, CAMERA_FPS, 0, 0, own_length=True), None, is_url=False)
+    if not reader.has_frame:
+        reader.close()
+        raise VideoError(f"Camera {index} gives no picture: plug it in, close other programs that use it, "
+                         "allow access to it, or try another index.")
+    width, height = reader.size
+    label = _Label(0.0, reader.fps, width, height, own_length=True)
+    return Video(VideoInfo(str(index), 0.0, reader.fps, width, height), label, reader, None)
+
+
+def _address(source: str | Path) -> tuple[str, str, bool]:
+    """(name to show, what to open, whether it is a URL); VideoError unless it is a URL or a readable, filled file."""
+    if "://" in str(source):
+        return str(source), str(source), True
+    path = Path(source)
+    name = path.name or str(source)
+    try:
+        if path.is_dir():
+            raise VideoError(f"{name or 'The path'} is a folder: give a video file inside it.")
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError:
+        raise VideoError(f"{source} does not exist: check the path.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise VideoError(f"{source} cannot be read ({reason}): check the path and its permissions.") from None
+    if empty:
+        raise VideoError(f"{name} is empty (0 bytes): record, copy or download it again.")
+    # absolute, or FFmpeg takes the "a" of "a:b.mp4" for a protocol
+    return name, str(path.absolute()), False
+
+
+def _container(address: str, is_url: bool) -> "av.container.InputContainer":
+    return av.open(address, metadata_errors="ignore", timeout=TIMEOUT_S if is_url else None)
+
+
+def _picture_track(container: "av.container.InputContainer") -> "av.VideoStream | None":
+    """The first real picture track: not the cover of a song."""
+    tracks = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    # "tty" renders any .txt file as a video of a terminal
+    return tracks[0] if tracks and container.format.name != "tty" else None
+
+
+def _read_label(name: str, address: str, is_url: bool) -> _Label:
+    try:
+        with _container(address, is_url) as container:
+            stream = _picture_track(container)
+            if stream is None:
+                raise VideoError(_no_picture(name, container))
+            label = _label_of(container, stream, is_url)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(_unreadable(name, address, is_url, error)) from None
+    if max(label.width, label.height) > MAX_SIDE or label.width * label.height > MAX_PIXELS:
+        raise VideoError(f"{name} has {label.width} x {label.height} pixels, more than the {MAX_SIDE} a side and "
+                         f"{MAX_PIXELS // 10**6} million that are read: scale it down first.")
+    return label
+
+
+def _no_picture(name: str, container: "av.container.InputContainer") -> str:
+    if container.streams.audio:
+        return f"{name} holds sound but no moving picture: give a file with a video track."
+    return f"{name} is not a video: give a file such as MP4, MOV, MKV, WebM or AVI."
+
+
+def _unreadable(name: str, address: str, is_url: bool, error: Exception) -> str:
+    if is_url:
+        reason = getattr(error, "strerror", None) or str(error)
+        return f"{name} cannot be opened ({reason}): check the address and the network."
+    with open(address, "rb") as file:
+        is_mp4 = file.read(8)[4:] == b"ftyp"
+    if is_mp4:
+        return f"{name} is cut off or damaged before its index, so nothing decodes: record, copy or download it again."
+    return f"{name} is not a video that can be read, or it is damaged: give a file such as MP4, MOV, MKV, WebM or AVI."
+
+
+def _label_of(container: "av.container.InputContainer", stream: "av.VideoStream", is_url: bool) -> _Label:
+    rate = stream.average_rate or stream.guessed_rate
+    fps = float(rate) if rate and 0 < rate <= 1000 else CAMERA_FPS
+    seconds, own = _stated_seconds(stream), True
+    if not seconds and container.duration:
+        seconds, own = container.duration / av.time_base, False
+    if not seconds and not is_url:
+        seconds = _counted_seconds(container, stream, fps)
+    return _Label(seconds, fps, stream.codec_context.width, stream.codec_context.height, own)
+
+
+def _stated_seconds(stream: "av.VideoStream") -> float:
+    """The track's own length: MP4 and AVI state it, Matroska has it as a tag "00:01:02.040"; 0.0 if nowhere."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")
+    with contextlib.suppress(ValueError):
+        if len(parts) == 3:
+            return int(parts[0]) * 3600 + int(parts[1]) * 60 + float(parts[2])
+    return 0.0
+
+
+def _counted_seconds(container: "av.container.InputContainer", stream: "av.VideoStream", fps: float) -> float:
+    """The length by reading all packets: a browser's recordings and raw streams state none."""
+    n_packets, times = 0, []
+    with contextlib.suppress(av.error.FFmpegError):
+        for packet in container.demux(stream):
+            n_packets += packet.size > 0
+            moment = packet.pts if packet.pts is not None else packet.dts
+            if moment is not None and packet.size:
+                times.append(moment)
+    if len(times) < 2 or stream.time_base is None:
+        return n_packets / fps
+    return float((max(times) - min(times)) * stream.time_base) + 1 / fps
+
+
+class _Clock:
+    """Frame times from 0 s on: the container's where they rise plausibly, else one frame interval after the last."""
+
+    def __init__(self, label: _Label) -> None:
+        self._interval_s = 1 / label.fps
+        # a broken stamp would otherwise fill days with one picture; a slide show's true ones pass the stated end
+        self._limit_s = label.seconds + 3600 if label.seconds else math.inf
+        self._first_s: float | None = None
+        self._last_s = -self._interval_s
+
+    def tell(self, stamp_s: float | None) -> float:
+        if self._first_s is None:
+            self._first_s = stamp_s or 0.0
+        time_s = self._last_s if stamp_s is None else stamp_s - self._first_s
+        if not self._last_s < time_s <= self._limit_s:
+            time_s = self._last_s + self._interval_s
+        self._last_s = time_s
+        return time_s
+
+
+class _Timetable:
+    """Presentation times of a file's packets in rising order, read lazily a little ahead of the decoder."""
+
+    def __init__(self, address: str) -> None:
+        self._container = _container(address, is_url=False)
+        stream = _picture_track(self._container)
+        assert stream is not None and stream.time_base is not None
+        self._index, self._base = stream.index, float(stream.time_base)
+        self._start = stream.start_time or 0
+        self._ahead: list[tuple[float, float]] = []  # a heap of (time, duration), both in seconds
+        self._current = (-math.inf, 0.0)
+        self._end_s = 0.0  # of all tracks
+        self._packets = self._read()
+
+    def gap_after(self, time_s: float) -> float | None:
+        """Seconds from the frame of `time_s` to the next one, or to its own end if it is the last; None if unknown."""
+        if time_s < self._current[0]:
+            return None
+        while True:
+            while len(self._ahead) < REORDER and (entry := next(self._packets, None)):
+                heapq.heappush(self._ahead, entry)
+            # half a millisecond: the two libraries round in their own ways
+            if not self._ahead or self._ahead[0][0] > time_s + 0.0005:
+                break
+            self._current = heapq.heappop(self._ahead)
+        end_s = self._ahead[0][0] if self._ahead else self._current[0] + self._current[1]
+        return end_s - time_s if end_s > time_s else None
+
+    def end_of_file_s(self) -> float:
+        """When the last packet of any track ends, in seconds; reads on to the end of the file."""
+        for _ in self._packets:
+            pass
+        return self._end_s
+
+    def _read(self) -> Generator[tuple[float, float], None, None]:
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in self._container.demux():
+                moment = packet.pts if packet.pts is not None else packet.dts
+                if moment is None or packet.is_discard or packet.time_base is None:
+                    continue
+                seconds = float((packet.duration or 0) * packet.time_base)
+                self._end_s = max(self._end_s, float(moment * packet.time_base) + seconds)
+                if packet.stream_index == self._index:
+                    yield (moment - self._start) * self._base, seconds
+
+    def close(self) -> None:
+        self._packets.close()
+        self._container.close()
+
+
+class _OpenCVReader:
+    """Frames through cv2.VideoCapture, which turns them upright; a camera's are stamped by the clock."""
+
+    def __init__(self, source: str | int, label: _Label, timetable: _Timetable | None, is_url: bool) -> None:
+        self._is_camera, self._timetable = isinstance(source, int), timetable
+        backend = cv2.CAP_ANY if self._is_camera else cv2.CAP_FFMPEG
+        wait = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_S * 1000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_S * 1000]
+        self._capture = cv2.VideoCapture(source, backend, wait if is_url else [])
+        # some files open and then decode to nothing, so only a frame counts
+        self.has_frame = self._capture.grab()
+        width, height = (self._capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        self.size = (int(width), int(height))
+        stated = self._capture.get(cv2.CAP_PROP_FPS) if self._is_camera else label.fps
+        self.fps = stated if 0 < stated <= 1000 else CAMERA_FPS
+        self._clock = _Clock(replace(label, fps=self.fps))
+
+    def spans(self, size: tuple[int, int] | None) -> Iterator[_Span]:
+        while self.has_frame:
+            stamp_s = time.monotonic() if self._is_camera else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            start_s = self._clock.tell(stamp_s)
+            gap_s = self._timetable.gap_after(stamp_s) if self._timetable is not None else None
+            yield _Span(start_s, None if gap_s is None else start_s + gap_s, lambda: self._image(size))
+            self.has_frame = self._capture.grab()
+
+    def _image(self, size: tuple[int, int] | None) -> UInt8[np.ndarray, "height width 3"]:
+        ok, image = self._capture.retrieve()
+        if not ok:
+            raise VideoError("A decoded frame cannot be turned into a picture: convert the video to MP4.")
+        # OpenCV is BGR; colours are swapped after shrinking, when there is less to swap
+        return np.asarray(cv2.cvtColor(_resized(image, size), cv2.COLOR_BGR2RGB))
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class _PyAVReader:
+    """Frames through PyAV, for what OpenCV's FFmpeg lacks."""
+
+    def __init__(self, address: str, label: _Label, is_url: bool) -> None:
+        self._container = _container(address, is_url)
+        stream = _picture_track(self._container)
+        assert stream is not None
+        stream.thread_type = "AUTO"
+        self._clock, self._decoded = _Clock(label), self._decode(stream)
+        self._next = next(self._decoded, None)
+        self.has_frame = self._next is not None
+        self.size = (label.width, label.height)
+        if self._next is not None and self._next.rotation % 180:
+            self.size = (label.height, label.width)
+
+    def spans(self, size: tuple[int, int] | None) -> Iterator[_Span]:
+        start_s = self._clock.tell(self._next.time) if self._next else 0.0
+        while (frame := self._next) is not None:
+            self._next = next(self._decoded, None)
+            own_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+            stop_s = start_s + own_s if own_s else None
+            if self._next is not None:
+                stop_s = self._clock.tell(self._next.time)
+            yield _Span(start_s, stop_s, lambda frame=frame: self._image(frame, size))  # type: ignore[misc]
+            start_s = stop_s or 0.0
+
+    def _decode(self, stream: "av.VideoStream") -> "Generator[av.VideoFrame, None, None]":
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in self._container.demux(stream):
+                # a damaged packet costs its own frames, not the rest of the film
+                with contextlib.suppress(av.error.InvalidDataError):
+                    yield from packet.decode()
+
+    def _image(self, frame: "av.VideoFrame", size: tuple[int, int] | None) -> UInt8[np.ndarray, "height width 3"]:
+        image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90 % 4)
+        return np.asarray(_resized(np.ascontiguousarray(image), size))
+
+    def close(self) -> None:
+        self._decoded.close()
+        self._container.close()
+
+
+def _resized(image: Any, size: tuple[int, int] | None) -> Any:
+    height, width = image.shape[:2]
+    if size is None or size == (width, height):
+        return image
+    shrinks = size[0] <= width and size[1] <= height
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def playable_copy(path: str | Path, folder: Path, progress: Callable[[float], None] | None = None) -> Path:
+    """`path` itself if browsers play it, else an H.264 MP4 of it in `folder`, without sound, made once.
+
+    `progress` is told the seconds done; an exception it raises cancels. VideoError if the video cannot be read or the
+    copy cannot be written; nothing half-written is left.
+    """
+    name, address, is_url = _address(path)
+    _read_label(name, address, is_url)
+    with _container(address, is_url) as container:
+        stream = _picture_track(container)
+        assert stream is not None
+        codec, pixels = stream.codec_context.codec.canonical_name, stream.codec_context.pix_fmt
+        kinds = next((codecs for kind, codecs in PLAYABLE.items() if container.format.name.startswith(kind)), set())
+    if codec in kinds and (codec != "h264" or pixels in ("yuv420p", "yuvj420p")):
+        return Path(path)
+    stat = os.stat(address)
+    key = hashlib.sha256(f"{address}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()[:12]
+    target = folder / f"{Path(path).stem}-{key}.mp4"
+    if not target.exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_atomically(target, lambda part: _transcode(path, part, progress))
+        except OSError as error:
+            raise VideoError(f"{name} cannot be converted for the player ({error.strerror or error}): "
+                             f"free some disk space or check the folder {folder}.") from error
+    return target
+
+
+def _write_atomically(target: Path, write: Callable[[Path], None]) -> None:
+    handle, part = tempfile.mkstemp(dir=target.parent, prefix=".part-", suffix=target.suffix)
+    os.close(handle)
+    try:
+        write(Path(part))
+        os.replace(part, target)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def _transcode(path: str | Path, target: Path, progress: Callable[[float], None] | None) -> None:
+    """Every frame at its own time, upright, even-sided for yuv420p."""
+    clock = Fraction(1, 90_000)
+    with open_video(path) as video, av.open(str(target), "w", options={"movflags": "faststart"}) as out:
+        shrink = min(1.0, PLAYER_SIDE / max(video.info.width, video.info.height))
+        size = tuple(max(2, round(side * shrink / 2) * 2) for side in (video.info.width, video.info.height))
+        stream = out.add_stream("libx264", rate=Fraction(video.info.fps).limit_denominator(1001),
+                                options={"preset": "veryfast", "crf": "23"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.time_base = clock
+        for span in video._reader.spans((size[0], size[1])):
+            frame = av.VideoFrame.from_ndarray(span.image(), format="rgb24")
+            frame.pts, frame.time_base = round(span.start_s / clock), clock
+            out.mux(stream.encode(frame))
+            if progress is not None:
+                progress(span.start_s)
+        out.mux(stream.encode(None))

@@ -21,8 +21,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 def main() -> int:
     """Run the command and return its exit status."""
     commands = {"app": start_app, "test": run_tests}
-    if sys.version_info < (3, 11):
-        print(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: install it and run this again with it")
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is what tells those who have an older one
+        print(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: install it and run this with it")
         return 2
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         print(__doc__)

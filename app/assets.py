@@ -24,7 +24,7 @@ def publish(root: Path) -> Path:
 def template(name: str) -> str:
     """A static HTML template; it must hold nothing that gradio would fill in."""
     text = (STATIC / name).read_text(encoding="utf-8")
-    assert "${" not in text and "{{" not in text, f"{name} must not hold a placeholder"
+    assert not any(mark in text for mark in ("${", "{{")), f"{name} must not hold a placeholder"
     return text
 
 

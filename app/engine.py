@@ -13,7 +13,6 @@ import numpy as np
 
 from app.film import Cut, Film, place_stream
 from app.jobs import Job, Jobs
-from app.messages import sentence_for
 from app.playable import make_playable, still
 from app.store import Store, content_hash, short_hash
 from sample_media import SampleFilm
@@ -132,7 +131,8 @@ class Engine:
                 self.store.save_trajectory(content, key, trajectory)
                 self.store.prune()
         except VLJEPAError as error:
-            raise VLJEPAError(sentence_for(error).replace(str(source.path), source.title)) from error
+            told = str(error).replace(str(source.path), source.path.name).replace(source.path.name, source.title)
+            raise VLJEPAError(told) from error
         job.report("Drawing the map", 1.0)
         place_ = place_stream(trajectory.embeddings, self.model.landmarks)
         film = Film(key, content, source.title, trajectory, place_, media, self.store.load_captions(content, key))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -12,8 +12,9 @@ from app.banner import limits
 from app.engine import Engine, Source, safe_name
 from app.messages import Handler, in_one_sentence
 from app.views import cut_view, file_url, film_view, job_view, landmarks_view
-from vljepa.analysis import CutSettings
+from vljepa.analysis import CutSettings, Method
 
+SECONDS = ("smoothing_s", "min_length_s")
 ON_LOAD = """
 const url = props.module;
 import(url).then((page) => page.mount({ element, server })).catch((error) => {
@@ -33,7 +34,7 @@ def build(engine: Engine, published: Path) -> gr.HTML:
 def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
     """What the page can call, by name. Each takes one dictionary and returns one; a failure returns `error`."""
 
-    def hello(request: dict[str, Any]) -> dict[str, Any]:
+    def hello(_: dict[str, Any]) -> dict[str, Any]:
         """What the page needs once."""
         config = engine.model.config
         stills = engine.posters()
@@ -83,12 +84,18 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
 
 
 def _settings(request: dict[str, Any]) -> CutSettings:
-    """ValueError names a setting that is missing or not a number."""
+    """ValueError names a setting that is missing, not a number or impossible."""
     try:
-        value = None if request.get("value") is None else float(request["value"])
-        return CutSettings(str(request["method"]), value, float(request["smoothing_s"]), float(request["min_length_s"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the settings are incomplete ({error}); reset them") from None
+        method = request["method"]
+        numbers = [None if request.get(k) is None else float(request[k]) for k in ("value", *SECONDS)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the settings cannot be read ({error}); reset them") from None
+    if method not in get_args(Method):
+        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+    value, smoothing_s, min_length_s = numbers
+    if smoothing_s is None or min_length_s is None:
+        raise ValueError(f"the settings are incomplete without {' and '.join(SECONDS)}; reset them")
+    return CutSettings(method, value, smoothing_s, min_length_s)
 
 
 def _upload(request: dict[str, Any], uploads: Path) -> Source:

@@ -83,7 +83,7 @@ class Jobs:
             job.result = work(job)
         except Cancelled:
             job.cancelled = True
-        except Exception as error:  # noqa: BLE001 - whatever it was, the page must hear of it
+        except Exception as error:
             job.error = sentence_for(error)
         finally:
             job.finished.set()

@@ -31,7 +31,7 @@ def in_one_sentence(handler: Handler) -> Handler:
     def guarded(request: dict[str, Any]) -> dict[str, Any]:
         try:
             return handler(request)
-        except Exception as error:  # noqa: BLE001 - the page must hear of every failure
+        except Exception as error:
             return {"error": sentence_for(error)}
 
     return guarded
@@ -39,4 +39,6 @@ def in_one_sentence(handler: Handler) -> Handler:
 
 def _as_sentence(text: str) -> str:
     line = " ".join(text.split())
-    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?")) else ".")
+    if line.split(" ")[0].isalpha():  # not the name of a file
+        line = line[:1].upper() + line[1:]
+    return line + ("" if line.endswith((".", "!", "?")) else ".")

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,19 +13,25 @@ import pytest
 from vljepa.__main__ import main, table
 from vljepa.analysis import Analysis, CaptionedSegment, CutSettings
 from vljepa.bench import write_video
+from vljepa.checkpoint import list_checkpoints
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
 
 EXPORTED = {"analysis.json", "captions.srt", "captions.vtt", "segments.csv", "embeddings.npz"}
 
 
-def run(*words, **options):
-    return subprocess.run([sys.executable, "-m", "vljepa", *map(str, words)], capture_output=True, text=True, check=False,
-                          timeout=120, **options)
+Capture = pytest.CaptureFixture[str]
+Analysed = tuple["subprocess.CompletedProcess[str]", Path]
 
 
-def failure(capsys, *words):
+def run(*words: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "vljepa", *map(str, words)], capture_output=True, text=True,
+                          check=False, timeout=120)
+
+
+def failure(capsys: Capture, *words: object) -> str:
     """The one line that `words` fail with."""
+    status: object
     try:
         status = main(list(map(str, words)))
     except SystemExit as exit_:  # argparse's own
@@ -38,20 +44,32 @@ def failure(capsys, *words):
     return told.err
 
 
+@pytest.fixture(scope="session")
+def smoke_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one trained before on this machine if there is one, for it takes a while."""
+    found = {checkpoint.name: checkpoint.folder for checkpoint in list_checkpoints()}
+    if "smoke" not in found:
+        from vljepa.train.smoke import train_smoke
+
+        found["smoke"] = tmp_path_factory.mktemp("trained") / "smoke"
+        train_smoke(tmp_path_factory.mktemp("work"), found["smoke"])
+    return found["smoke"]
+
+
 @pytest.fixture(scope="module")
-def video(tmp_path_factory):
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("video") / "bars.mp4"
     write_video(path, 20.0)
     return path
 
 
 @pytest.fixture(scope="module")
-def analysed(video, smoke_checkpoint, tmp_path_factory):
+def analysed(video: Path, smoke_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Analysed:
     out = tmp_path_factory.mktemp("results") / "out"
     return run("analyze", video, "--out", out, "--checkpoint", smoke_checkpoint, "--segments", 4), out
 
 
-def test_analyze_prints_a_table_and_writes_every_file(analysed, video):
+def test_analyze_prints_a_table_and_writes_every_file(analysed: Analysed, video: Path) -> None:
     done, out = analysed
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -70,7 +88,9 @@ def test_analyze_prints_a_table_and_writes_every_file(analysed, video):
 
 @pytest.mark.parametrize(("options", "count"), [(["--every", "5"], 4), (["--segments", "80"], 80),
                                                 (["--segments", "9999"], 80), (["--variance", "1"], 1)])
-def test_the_cut_that_is_asked_for_is_made(options, count, video, smoke_checkpoint, tmp_path, capsys):
+def test_the_cut_that_is_asked_for_is_made(
+    options: list[str], count: int, video: Path, smoke_checkpoint: Path, tmp_path: Path, capsys: Capture,
+) -> None:
     status = main(["analyze", str(video), "--out", str(tmp_path), "--checkpoint", str(smoke_checkpoint), *options,
                    "--readout", "bank", "--query", "What is this?", "--rate", "4"])
     told = capsys.readouterr()
@@ -90,13 +110,15 @@ def test_the_cut_that_is_asked_for_is_made(options, count, video, smoke_checkpoi
     (["--every", "3", "--segments", "2"], "not allowed with"), (["--colour"], "unrecognized arguments"),
     (["--device", "toaster"], "toaster"),
 ])
-def test_a_bad_option_is_one_line_and_writes_nothing(words, message, video, smoke_checkpoint, tmp_path, capsys):
+def test_a_bad_option_is_one_line_and_writes_nothing(
+    words: list[str], message: str, video: Path, smoke_checkpoint: Path, tmp_path: Path, capsys: Capture,
+) -> None:
     checkpoint = [] if "--checkpoint" in words else ["--checkpoint", smoke_checkpoint]
     assert message in failure(capsys, "analyze", video, "--out", tmp_path / "out", *checkpoint, *words)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bad_video_is_one_line_and_writes_nothing(smoke_checkpoint, tmp_path, capsys):
+def test_a_bad_video_is_one_line_and_writes_nothing(smoke_checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
     bad = tmp_path / "notes.mp4"
     bad.write_text("these are notes")
     (tmp_path / "empty.mp4").touch()
@@ -107,14 +129,18 @@ def test_a_bad_video_is_one_line_and_writes_nothing(smoke_checkpoint, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
-def test_an_out_folder_that_cannot_be_is_told_before_the_video_is_read(video, tmp_path, capsys):
+def test_an_out_folder_that_cannot_be_is_told_before_the_video_is_read(
+    video: Path, tmp_path: Path, capsys: Capture,
+) -> None:
     (tmp_path / "file").write_text("x")
     assert "is a file" in failure(capsys, "analyze", video, "--out", tmp_path / "file")
     assert "cannot be made" in failure(capsys, "analyze", video, "--out", tmp_path / "file" / "below")
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(video, smoke_checkpoint, tmp_path, capsys, monkeypatch):
-    def full(descriptor):
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    video: Path, smoke_checkpoint: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
@@ -124,7 +150,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(video, smoke_checkpoint, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_truncated_video_is_analysed_as_far_as_it_goes(video, smoke_checkpoint, tmp_path, capsys):
+def test_a_truncated_video_is_analysed_as_far_as_it_goes(
+    video: Path, smoke_checkpoint: Path, tmp_path: Path, capsys: Capture,
+) -> None:
     import av
 
     whole, cut_off = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
@@ -143,15 +171,16 @@ def test_a_truncated_video_is_analysed_as_far_as_it_goes(video, smoke_checkpoint
     assert read["video"]["seconds"] < 15
 
 
-def test_ctrl_c_ends_it_with_130_and_leaves_nothing(smoke_checkpoint, tmp_path):
+def test_ctrl_c_ends_it_with_130_and_leaves_nothing(smoke_checkpoint: Path, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     write_video(film, 1200.0)
     process = subprocess.Popen(
         [sys.executable, "-m", "vljepa", "analyze", film, "--out", tmp_path / "out", "--checkpoint", smoke_checkpoint],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stderr is not None
-    while b"watching" not in process.stderr.read1():
-        time.sleep(0.05)
+    seen = b""
+    while b"watching" not in seen:
+        seen += process.stderr.read(1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -160,7 +189,7 @@ def test_ctrl_c_ends_it_with_130_and_leaves_nothing(smoke_checkpoint, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_checkpoints_lists_what_can_be_loaded():
+def test_checkpoints_lists_what_can_be_loaded() -> None:
     done = run("checkpoints")
     assert done.returncode in (0, 2)
     assert "Traceback" not in done.stderr
@@ -168,23 +197,24 @@ def test_checkpoints_lists_what_can_be_loaded():
 
 
 @pytest.mark.parametrize("command", [[], ["analyze"], ["checkpoints"], ["train"], ["evaluate"], ["bench"]])
-def test_help_is_there_for_everything(command, capsys):
+def test_help_is_there_for_everything(command: list[str], capsys: Capture) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([*command, "--help"])
     assert exit_.value.code == 0
     assert "usage: python -m vljepa" in capsys.readouterr().out
 
 
-def test_help_is_instant_because_nothing_heavy_is_imported():
-    code = "import sys; from vljepa.__main__ import main\ntry: main(['analyze', '--help'])\nfinally: assert 'torch' not in sys.modules"
+def test_help_is_instant_because_nothing_heavy_is_imported() -> None:
+    code = ("import sys; from vljepa.__main__ import main\n"
+            "try: main(['analyze', '--help'])\nfinally: assert 'torch' not in sys.modules")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
-def test_no_command_is_told_in_one_line(capsys):
+def test_no_command_is_told_in_one_line(capsys: Capture) -> None:
     assert "COMMAND" in failure(capsys)
 
 
-def test_the_table_fits_the_terminal_and_keeps_every_word():
+def test_the_table_fits_the_terminal_and_keeps_every_word() -> None:
     words = "a very long caption with many words that no narrow terminal can show on a single line"
     segments = [CaptionedSegment(0.0, 59.9999, words, "decoder", 0.123), CaptionedSegment(59.9999, 3725.5, "x" * 200,
                                                                                          "decoder", -0.5)]

@@ -45,7 +45,7 @@ def test_recall_of_constant_similarities_is_zero() -> None:
     ],
 )
 def test_recall_refuses_what_it_cannot_measure(similarity: np.ndarray, positives: list[list[int]], k: int) -> None:
-    with pytest.raises(ValueError, match="k must|positives|similarity"):
+    with pytest.raises(ValueError, match=r"k must|positives|similarity"):
         metrics.recall_at_k(similarity, positives, k)
 
 

@@ -107,6 +107,7 @@ def _analyze(args: argparse.Namespace) -> None:
     from vljepa.checkpoint import load
     from vljepa.export import write_exports
 
+    _check_device(args.device)
     model = load(args.checkpoint, args.device)
     with _Progress() as progress:
         analysis = analyze(model, args.video, settings, query=args.query, rate_hz=args.rate, readout=args.readout,
@@ -145,6 +146,15 @@ def _check_folder(folder: Path) -> None:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise ExportError(f"{folder} cannot be made or written to: give --out a folder that you may write to")
+
+
+def _check_device(device: str | None) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # torch asserts that it was built for the device
+        raise ValueError(f"there is no device {device!r} here: leave out --device, or use cpu") from None
 
 
 class _Progress:
@@ -204,7 +214,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes}:{hundredths / 100:05.2f}" if minutes else f"{hundredths / 100:.2f}"
 
 
-def _checkpoints(args: argparse.Namespace) -> None:
+def _checkpoints(_: argparse.Namespace) -> None:
     from vljepa.checkpoint import list_checkpoints
 
     found = list_checkpoints()

@@ -8,21 +8,40 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
+from vljepa.readout import Caption
 from vljepa.segmentation import Segment, WardTree, merge_short, segments_between, smooth, ward_tree
 from vljepa.stream import Trajectory
-
-if TYPE_CHECKING:
-    from vljepa.model import VLJEPA
-    from vljepa.readout import Caption
+from vljepa.video import VideoInfo
 
 DECODED_AT_ONCE = 64  # sentences: bounds the memory of an hour's decoding
 Method = Literal["auto", "count", "interval", "variance"]
 DecodeAt = Literal["mean", "midpoint"]
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What an analysis asks of an embedding stream."""
+
+    video: VideoInfo
+
+    def collect(self, progress: Callable[[float], None] | None = None) -> Trajectory: ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What an analysis asks of a model; `VLJEPA` is one."""
+
+    @property
+    def readouts(self) -> tuple[str, ...]: ...
+
+    def embed(self, video: str | Path | int, query: str | None = None, rate_hz: float | None = None) -> Stream: ...
+
+    def decode(self, embeddings: Float[np.ndarray, "n dim"], readout: str | None = None) -> list[Caption]: ...
 
 
 @dataclass(frozen=True)
@@ -105,7 +124,7 @@ class Analysis:
 
 
 def analyze(
-    model: "VLJEPA", video: str | Path | int, settings: CutSettings | None = None, *, query: str | None = None,
+    model: Model, video: str | Path | int, settings: CutSettings | None = None, *, query: str | None = None,
     rate_hz: float | None = None, readout: str | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Analysis:
@@ -116,7 +135,7 @@ def analyze(
     """
     started = time.perf_counter()
     check_readout(model, readout)
-    stream = model.embed(video, query) if rate_hz is None else model.embed(video, query, rate_hz)
+    stream = model.embed(video, query, rate_hz)
     seconds = stream.video.seconds
     told = None if progress is None else lambda done: progress(min(done, seconds) if seconds else done, seconds)
     analysis = caption_stream(model, stream.collect(told), settings or CutSettings(), readout)
@@ -124,7 +143,7 @@ def analyze(
 
 
 def caption_stream(
-    model: "VLJEPA", trajectory: Trajectory, settings: CutSettings, readout: str | None = None,
+    model: Model, trajectory: Trajectory, settings: CutSettings, readout: str | None = None,
     tree: WardTree | None = None,
 ) -> Analysis:
     """Cut a stream and read a caption for each segment, many at once; `tree` saves building it again."""
@@ -186,16 +205,15 @@ def end_s(trajectory: Trajectory) -> float:
     return seconds if last < seconds <= last + 2 * step else last + step
 
 
-def check_readout(model: "VLJEPA", readout: str | None) -> None:
+def check_readout(model: Model, readout: str | None) -> None:
     """ValueError unless the checkpoint has that read-out: better told before a long video than after it."""
     if readout is not None and readout not in model.readouts:
         raise ValueError(f"readout must be one of {', '.join(model.readouts)} for this checkpoint, got {readout!r}")
 
 
-def _decode(model: "VLJEPA", embeddings: Float[np.ndarray, "n dim"], readout: str | None) -> list["Caption"]:
-    options = () if readout is None else (readout,)
+def _decode(model: Model, embeddings: Float[np.ndarray, "n dim"], readout: str | None) -> list[Caption]:
     chunks = range(0, len(embeddings), DECODED_AT_ONCE)
-    return [caption for k in chunks for caption in model.decode(embeddings[k : k + DECODED_AT_ONCE], *options)]
+    return [caption for k in chunks for caption in model.decode(embeddings[k : k + DECODED_AT_ONCE], readout)]
 
 
 def _wanted_segments(settings: CutSettings, steps: int, rate_hz: float) -> int | None:

@@ -128,7 +128,7 @@ def measure_load(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
     return median(runs), {"runs_s": [round(seconds, 3) for seconds in runs]}
 
 
-def measure_recut(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
+def measure_recut(_: argparse.Namespace) -> tuple[float, dict[str, Any]]:
     """The slowest kind of change over ten minutes at 4 Hz; a change of smoothing builds the tree anew."""
     from vljepa.analysis import CutSettings, build_tree, cut
 

@@ -15,13 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from visualizations.landmark_map import Landmarks
 from vljepa.config import ModelConfig
 from vljepa.errors import CheckpointError
 from vljepa.model import VLJEPA
 from vljepa.paths import cache_dir
 from vljepa.readout import CaptionBank
 from vljepa.text import TextTokenizer
-from visualizations.landmark_map import Landmarks
+from vljepa.x_encoder import FrameXEncoder
 
 PARTS = ("x_encoder", "predictor", "y_encoder", "y_decoder")
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -29,7 +30,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What can be loaded: its name, folder, size on disk in megabytes, and what its metrics file says, if it has one."""
+    """What can be loaded: its name, folder, size on disk in megabytes, and its metrics, if it has any."""
 
     name: str
     folder: Path
@@ -54,8 +55,8 @@ def list_checkpoints() -> list[CheckpointInfo]:
 def load(name: str | Path = "everyday", device: str | None = None, dtype: torch.dtype | None = None) -> VLJEPA:
     """A ready model, in evaluation mode, by checkpoint name or folder.
 
-    `device` None takes a GPU if there is one; `dtype` None takes bfloat16 where the device is fast at it. CheckpointError
-    says which file or tensor is missing, damaged or of the wrong shape.
+    `device` None takes a GPU if there is one; `dtype` None takes bfloat16 where the device is fast at it.
+    CheckpointError says which file or tensor is missing, damaged or of the wrong shape.
     """
     folder = _find(name)
     config, checksums = _read_config(folder)
@@ -65,8 +66,8 @@ def load(name: str | Path = "everyday", device: str | None = None, dtype: torch.
         _fill(model if part == "text_shift" else getattr(model, part), folder / f"{part}.safetensors")
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = model.to(device=target, dtype=dtype or _fast_dtype(target)).eval().requires_grad_(False)
-    if config.x_encoder.architecture == "efficientnet_lite":
-        model.x_encoder.to(memory_format=torch.channels_last)  # several times faster convolutions
+    if isinstance(model.x_encoder, FrameXEncoder):
+        model.x_encoder.channels_last()
     return model
 
 
@@ -74,8 +75,7 @@ def save(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> Non
     """Write `model` as a checkpoint that `load` reads, weights in half precision, `config.json` last."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in _tensors_files(model.config):
-        tensors = getattr(model, part)
-        state = {"text_shift": tensors} if part == "text_shift" else tensors.state_dict()
+        state = _own_tensors(model) if part == "text_shift" else getattr(model, part).state_dict()
         shared = {"model.lm_head.weight"} if part == "y_decoder" else set()  # tied to the embedding
         save_file({k: v.detach().to(dtype).contiguous().cpu() for k, v in state.items() if k not in shared},
                   folder / f"{part}.safetensors")
@@ -102,7 +102,8 @@ def _find(name: str | Path) -> Path:
         if (folder / "config.json").is_file():
             return folder
     known = ", ".join(info.name for info in list_checkpoints()) or "none"
-    raise CheckpointError(f"no checkpoint named {str(name)!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
+    raise CheckpointError(
+        f"no checkpoint named {str(name)!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
 
 
 def _read_config(folder: Path) -> tuple[ModelConfig, dict[str, str]]:
@@ -128,7 +129,7 @@ def _assemble(folder: Path, config: ModelConfig) -> VLJEPA:
             TextTokenizer.from_file(decoder, None) if config.y_decoder is not None else None,
             CaptionBank.load(folder) if (folder / "bank.txt").exists() else None,
             Landmarks.load(landmarks) if landmarks.exists() else None)
-    except Exception as error:  # noqa: BLE001 - the tokenizers library raises bare Exception on a damaged file
+    except Exception as error:  # the tokenizers library raises bare Exception on a damaged file
         raise CheckpointError(f"the checkpoint in {folder} cannot be read: {error}; fetch it again") from None
 
 
@@ -154,8 +155,9 @@ def _fill(module: nn.Module, path: Path) -> None:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} in {path.parent} cannot be read: {error}; fetch the checkpoint again") from None
-    wanted = dict(module.state_dict()) if path.stem != "text_shift" else {"text_shift": module.text_shift}
+        raise CheckpointError(
+            f"{path.name} in {path.parent} cannot be read: {error}; fetch the checkpoint again") from None
+    wanted = _own_tensors(module) if isinstance(module, VLJEPA) else dict(module.state_dict())
     wanted.pop("model.lm_head.weight", None)  # tied to the embedding
     for name in sorted(wanted.keys() | tensors.keys()):
         if name not in tensors or name not in wanted:
@@ -170,6 +172,11 @@ def _fill(module: nn.Module, path: Path) -> None:
     with torch.no_grad():
         for name, tensor in tensors.items():
             wanted[name].copy_(tensor)
+
+
+def _own_tensors(model: VLJEPA) -> dict[str, torch.Tensor]:
+    """What belongs to no part."""
+    return {"text_shift": model.text_shift}
 
 
 def _fast_dtype(device: torch.device) -> torch.dtype:

@@ -5,7 +5,9 @@ size: `EVERYDAY` runs on a laptop, `PAPER` is the published model, `SMOKE` train
 """
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, TypeVar
+
+C = TypeVar("C", bound="_Config")  # not Self: the tests' shape checker sees methods without their class
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class _Config:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls: type[C], values: dict[str, Any]) -> C:
         """Build from `values`; ValueError names the keys that are unknown or missing."""
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
@@ -79,8 +81,8 @@ class PredictorConfig(_Config):
     query_length: int = 32  # query tokens at most; longer queries are refused
     rope_theta: float = 10000.0
     learned_positions: bool = True  # add a vector for each place and each time to the visual tokens
-    dropout: float = 0.2
-    drop_tokens: float = 0.25  # share of visual tokens left out while training
+    dropout: float = 0.3
+    drop_tokens: float = 0.4  # share of visual tokens left out while training
 
     def __post_init__(self) -> None:
         _require(self.hidden % self.heads == 0, "predictor.hidden must divide by predictor.heads", self.hidden)
@@ -146,7 +148,7 @@ class ModelConfig(_Config):
     }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: dict[str, Any]) -> "ModelConfig":
         """Build from nested dictionaries as `to_dict` makes them; ValueError on anything unknown."""
         nested = {k: cls.parts[k].from_dict(v) if k in cls.parts and v is not None else v for k, v in values.items()}
         return super().from_dict(nested)

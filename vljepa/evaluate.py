@@ -5,9 +5,6 @@ Nothing is chosen on these photos. Photos are read, squashed and encoded as the 
 
 import argparse
 import json
-import platform
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from tqdm import tqdm
 
 from vljepa import metrics
 from vljepa.model import VLJEPA
+from vljepa.provenance import provenance
 from vljepa.questions import Question, evaluation_questions
 
 SEED = 0  # of the questions drawn; fixed, so that runs compare
@@ -53,7 +51,8 @@ def run(args: argparse.Namespace) -> None:
 
     model = load(args.checkpoint, args.device)
     results = evaluate(model, args.data, args.split)
-    results["provenance"] = provenance(args.split, model)
+    results["provenance"] = {**provenance(args.checkpoint), "split": args.split, "device": str(model.device),
+                             "dtype": str(model.dtype)}
     for group, values in results.items():
         for key, value in values.items():
             print(f"{group + '.' + key:<42} {value:.3f}" if isinstance(value, float) else f"{group}.{key:<30} {value}")
@@ -135,15 +134,6 @@ def classification(model: VLJEPA, photos: Photos) -> dict:
     predicted = model.predict_windows(photos.tokens, LABEL_QUERY)
     return {"sports100": 100 * metrics.accuracy_over_candidates(predicted, candidates, right),
             "photos": len(right), "labels": len(labels)}
-
-
-def provenance(split: str, model: VLJEPA) -> dict:
-    """The command, commit, machine and versions behind the figures."""
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
-    return {"command": "python -m vljepa " + " ".join(sys.argv[1:]), "commit": commit or "not in a git checkout",
-            "split": split, "checkpoint": model.name, "device": str(model.device), "dtype": str(model.dtype),
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads", "torch": torch.__version__}
 
 
 def _share_right(model: VLJEPA, windows: Float[torch.Tensor, "n 1 tokens dim"], questions: list[Question]) -> float:

@@ -136,12 +136,12 @@ def _write_all(folder: Path, contents: dict[str, bytes]) -> dict[str, Path]:
     try:
         for name, content in contents.items():
             waiting[name] = folder / f".{name}.{uuid.uuid4().hex}.part"
-            with open(waiting[name], "xb") as file:
+            with waiting[name].open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # some disks tell only now that they are full
         for name, temporary in waiting.items():
-            os.replace(temporary, folder / name)
+            temporary.replace(folder / name)
     finally:
         for temporary in waiting.values():
             temporary.unlink(missing_ok=True)

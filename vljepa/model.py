@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visualizations.landmark_map import Landmarks
 from vljepa.config import ModelConfig
 from vljepa.predictor import Predictor
 from vljepa.readout import Caption, CaptionBank, check_readout, normalise
@@ -21,7 +22,6 @@ from vljepa.text import TextTokenizer
 from vljepa.x_encoder import build_x_encoder
 from vljepa.y_decoder import END, PAD, START, YDecoder
 from vljepa.y_encoder import YEncoder
-from visualizations.landmark_map import Landmarks
 
 TEXTS_AT_ONCE = 128
 
@@ -32,6 +32,8 @@ class VLJEPA(nn.Module):
     `text_shift` leads from the cone that predictions lie in to the one that texts lie in (the difference of their
     means, set after training); read-outs, which know texts, apply it first.
     """
+
+    text_shift: Tensor
 
     def __init__(
         self, config: ModelConfig, query_tokenizer: TextTokenizer, text_tokenizer: TextTokenizer,
@@ -73,18 +75,24 @@ class VLJEPA(nn.Module):
         self._query_tokens([query])  # refuse a bad query before a video is opened
         return EmbeddingStream(self, video, query, self.config.rate_hz if rate_hz is None else rate_hz)
 
-    @torch.inference_mode()
     def encode_frames(self, frames: UInt8[np.ndarray, "batch height width 3"]) -> Float[Tensor, "batch tokens dim"]:
-        """Visual tokens of RGB frames that are already squashed to the X-Encoder's square."""
-        pixels = self.x_encoder.preprocess(torch.from_numpy(frames).to(self.device)).to(self.dtype)
-        return self.x_encoder(pixels[:, None])[:, 0].to(self.dtype)
+        """Visual tokens of RGB frames, one by one, that are already squashed to the X-Encoder's square."""
+        return self.encode_clips(torch.from_numpy(frames)[:, None])[:, 0]
+
+    @torch.inference_mode()
+    def encode_clips(
+        self, clips: UInt8[Tensor, "batch time height width 3"]
+    ) -> Float[Tensor, "batch steps tokens dim"]:
+        """Visual tokens of RGB clips that are already squashed to the X-Encoder's square."""
+        pixels = self.x_encoder.preprocess(clips.to(self.device)).to(self.dtype)
+        return self.x_encoder(pixels).to(self.dtype)
 
     @torch.inference_mode()
     def predict(
         self, visual_tokens: Float[Tensor, "batch time tokens dim"], query: str | Sequence[str] | None = None
     ) -> Float[np.ndarray, "batch dim"]:
         """Predicted embeddings, unit length, of windows of visual tokens; one query for all or one each."""
-        queries = query if isinstance(query, list | tuple) else [query]
+        queries: Sequence[str | None] = [query] if query is None or isinstance(query, str) else query
         tokens, mask = self._query_tokens(queries)
         if len(queries) == 1:
             tokens, mask = tokens.expand(len(visual_tokens), -1), mask.expand(len(visual_tokens), -1)
@@ -96,11 +104,10 @@ class VLJEPA(nn.Module):
         at_once: int = 128,
     ) -> Float[np.ndarray, "windows dim"]:
         """`predict` for any number of windows, `at_once` at a time."""
-        one_each = isinstance(query, list | tuple)
-        starts = range(0, len(visual_tokens), at_once)
+        shared = query is None or isinstance(query, str)
         return np.concatenate([
-            self.predict(visual_tokens[i : i + at_once], query[i : i + at_once] if one_each else query)  # type: ignore[index]
-            for i in starts])
+            self.predict(visual_tokens[i : i + at_once], query if shared or query is None else query[i : i + at_once])
+            for i in range(0, len(visual_tokens), at_once)])
 
     @torch.inference_mode()
     def embed_text(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:

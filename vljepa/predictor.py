@@ -76,5 +76,5 @@ def _llama_config(config: PredictorConfig) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=config.vocabulary, hidden_size=config.hidden, intermediate_size=config.mlp,
         num_hidden_layers=config.layers, num_attention_heads=config.heads,
-        num_key_value_heads=config.key_value_heads, rope_theta=config.rope_theta, attn_implementation=attention(config.hidden),
-        pad_token_id=None, use_cache=False)
+        num_key_value_heads=config.key_value_heads, rope_theta=config.rope_theta,
+        attn_implementation=attention(config.hidden), pad_token_id=None, use_cache=False)

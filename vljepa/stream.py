@@ -63,18 +63,13 @@ class EmbeddingStream:
         self.video = self._video.info
         self.warning: str | None = None
         self.timing_s = {"read": 0.0, "encode": 0.0, "predict": 0.0}
+        self._kept: torch.Tensor | None = None  # what the next windows need of the past
 
     def __iter__(self) -> Iterator[Step]:
         """Yield a `Step` for each frame at `rate_hz`; VideoError if nothing can be read."""
-        window = self._model.config.predictor.window_frames
-        kept: torch.Tensor | None = None  # tokens of the last window - 1 frames
         with self._video, torch.inference_mode():
             for frames in self._batches():
-                images = np.stack([frame.image for frame in frames])
-                tokens = self._timed("encode", self._model.encode_frames, images)
-                tokens = tokens if kept is None else torch.cat([kept, tokens])
-                embeddings = self._timed("predict", self._predict, tokens, len(frames), window)
-                kept = tokens[max(0, len(tokens) - window + 1) :] if window > 1 else None
+                embeddings = self._predict(np.stack([frame.image for frame in frames]))
                 for frame, embedding in zip(frames, embeddings, strict=True):
                     yield Step(frame.time_s, embedding)
             self.warning = self._video.warning
@@ -94,14 +89,18 @@ class EmbeddingStream:
         return Trajectory(np.array(times_s), np.array(embeddings), self._video.info, self.rate_hz, self.query,
                           self._model.name, dict(self.timing_s), self.warning)
 
-    def _predict(self, tokens: torch.Tensor, n_new: int, window: int) -> np.ndarray:
-        # the first frames of a video have shorter windows; all others are full and go as one batch
-        first = len(tokens) - n_new
-        ends = range(first + 1, len(tokens) + 1)
-        short = [tokens[None, :end] for end in ends if end < window]
-        full = [tokens[end - window : end] for end in ends if end >= window]
-        groups = short + ([torch.stack(full)] if full else [])
-        return np.concatenate([self._model.predict(group, self.query) for group in groups])
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        """Embeddings of new frames, each with the frames before it: tokens are shared if the X-Encoder makes them
+        frame by frame, and otherwise the frames themselves."""
+        model, window = self._model, self._model.config.predictor.window_frames
+        by_frame = model.x_encoder.frames_per_step == 1
+        new = self._timed("encode", model.encode_frames, images) if by_frame else torch.from_numpy(images)
+        seen = new if self._kept is None else torch.cat([self._kept, new])
+        self._kept = seen[max(0, len(seen) - window + 1) :]
+        groups = _windows(seen, len(new), window)
+        if not by_frame:
+            groups = [self._timed("encode", model.encode_clips, group) for group in groups]
+        return np.concatenate([self._timed("predict", model.predict, group, self.query) for group in groups])
 
     def _batches(self) -> Iterator[list[Frame]]:
         """Frames in lists of `BATCH`, read by a thread of their own so that decoding overlaps with the model."""
@@ -134,7 +133,7 @@ class EmbeddingStream:
             for frame in self._video.frames(self.rate_hz, (side, side)):
                 if not _put(frames, frame, stop):
                     return
-        except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
+        except BaseException as error:  # handed to the consumer, which raises it
             end = error
         _put(frames, end, stop)
 
@@ -144,6 +143,17 @@ class EmbeddingStream:
             return function(*args)
         finally:
             self.timing_s[stage] += time.perf_counter() - started
+
+
+def _windows(seen: torch.Tensor, n_new: int, window: int) -> list[torch.Tensor]:
+    """For each of the last `n_new` of `seen`, it and up to `window` - 1 before it, grouped by length.
+
+    Of 4 seen, 3 new, window 3: [[0, 1]], then [[0, 1, 2], [1, 2, 3]]. Only a video's first windows are short.
+    """
+    ends = range(len(seen) - n_new + 1, len(seen) + 1)
+    short = [seen[None, :end] for end in ends if end < window]
+    full = [seen[end - window : end] for end in ends if end >= window]
+    return short + ([torch.stack(full)] if full else [])
 
 
 def _put(frames: "queue.Queue[object]", item: object, stop: threading.Event) -> bool:

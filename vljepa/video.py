@@ -107,7 +107,7 @@ class Video:
         self._label, self._reader, self._timetable = label, reader, timetable
         self._started = False
 
-    def __enter__(self) -> "Video":  # noqa: PYI034 - beartype cannot check Self through the import hook
+    def __enter__(self) -> "Video":
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -67,6 +67,9 @@ class FrameXEncoder(nn.Module):
     """
 
     frames_per_step = 1  # a frame's tokens depend on that frame alone, so windows can share them
+    class_embeddings: Tensor
+    token_mean: Tensor
+    token_std: Tensor
 
     def __init__(self, config: XEncoderConfig) -> None:
         super().__init__()
@@ -91,6 +94,12 @@ class FrameXEncoder(nn.Module):
         # standardise each dimension over natural photos: its parts differ in scale by a factor of a hundred
         self.register_buffer("token_mean", torch.zeros(self.dim))
         self.register_buffer("token_std", torch.ones(self.dim))
+
+    def channels_last(self) -> None:
+        """Lay the convolutions out as they run fastest: several times faster than the default on a CPU."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
     def preprocess(self, frames: Tensor) -> Tensor:
         """uint8 RGB (..., height, width, 3), already `image_size` square -> float (..., 3, height, width)."""
@@ -132,6 +141,8 @@ class ClipXEncoder(nn.Module):
     """V-JEPA 2 (Assran et al., arXiv:2506.09985) through transformers: a clip is encoded whole, two frames a step."""
 
     frames_per_step = 2
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: XEncoderConfig) -> None:
         super().__init__()

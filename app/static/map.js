@@ -6,7 +6,7 @@ import { TIME_SCALE, canvasContext, clockTime, cssColour, element, indexAt, isDa
 
 const CONFIG = { responsive: true, displayModeBar: false, showSendToCloud: false, plotlyServerURL: '', scrollZoom: true,
   doubleClick: 'reset' };
-const [LANDMARKS, WORDS, PATH, POINTS, CURSOR] = [0, 1, 2, 3, 4];
+const [PATH, POINTS, CURSOR] = [2, 3, 4]; // after landmarks and words
 const HOLD_MS = 500; // an update during a drag would cancel it, and one right after it restore the old camera
 const CURSOR_MS = 150;
 const TRAIL_S = 3;
@@ -54,7 +54,7 @@ export class MapView {
     this.store.on('cut', () => this.recolour());
     this.store.on('time hover', () => this.moveCursor());
     document.addEventListener('vlj-theme', () => this.retheme());
-    new ResizeObserver(() => { this.drawTrail(); this.placeWords(); }).observe(this.trail);
+    new ResizeObserver(() => this.drawOverlay()).observe(this.trail);
     this.holdWhileDragging(this.plots[3]);
   }
 
@@ -127,10 +127,9 @@ export class MapView {
       plot.on('plotly_click', (event) => this.clicked(event));
       plot.on('plotly_hover', (event) => this.hovered(event));
       plot.on('plotly_unhover', () => this.store.set({ hover: null }));
-      plot.on('plotly_relayout', () => { this.drawTrail(); this.placeWords(); });
-      plot.on('plotly_relayouting', () => this.drawTrail());
+      plot.on('plotly_relayout', () => this.drawOverlay());
+      plot.on('plotly_relayouting', () => this.drawOverlay());
     }
-    this.placeWords();
     this.moveCursor();
   }
 
@@ -152,7 +151,7 @@ export class MapView {
     const { marker, text } = this.pointStyle(d);
     const update = { 'marker.color': [marker.color], text: [text] };
     window.Plotly.restyle(this.plots[d], update, [POINTS]);
-    this.drawTrail();
+    this.drawOverlay();
   }
 
   flush() {
@@ -177,11 +176,11 @@ export class MapView {
         marker: { size: three ? 2 : 4, color: faint, opacity: three ? 0.45 : 0.55 } },
       { ...this.wordTrace(three), name: 'words' },
       { ...common, ...at(this.path), mode: 'lines', name: 'path', hoverinfo: 'skip', customdata: this.path.t,
-        line: { width: three ? 3 : 1.2, color: cssColour(this.root, '--vlj-path') } },
+        line: { width: three ? 4 : 1.2, color: cssColour(this.root, '--vlj-path') } },
       { ...common, ...at(this.path), mode: 'markers', name: 'film', customdata: this.path.t,
         hovertemplate: '%{text}<extra></extra>', ...this.pointStyle(d) },
       { ...common, x: [], y: [], ...(three ? { z: [] } : {}), mode: 'markers', name: 'now', hoverinfo: 'skip',
-        marker: { size: 11, color: cssColour(this.root, '--vlj-accent'), line: { width: 2, color: '#fff' } } },
+        marker: { size: 9, color: cssColour(this.root, '--vlj-accent'), line: { width: 2, color: '#fff' } } },
     ];
   }
 
@@ -201,7 +200,7 @@ export class MapView {
     const words = this.kind !== 'pca' && this.landmarks ? this.landmarks.words : [];
     const style = { mode: 'text', hoverinfo: 'skip', showlegend: false, text: words.map((w) => plain(w.words)),
       textfont: { size: 11, color: cssColour(this.root, '--vlj-quiet'), family: 'system-ui, sans-serif' } };
-    if (!three) return { ...style, type: 'scatter', x: words.map((w) => w.xy[0]), y: words.map((w) => w.xy[1]) };
+    if (!three) return { ...style, type: 'scatter', x: [], y: [], text: [] }; // see drawWords
     const few = words.slice(0, 14); // they cannot be kept apart in a scene that turns
     return { ...style, type: 'scatter3d', text: few.map((w) => plain(w.words)), x: few.map((w) => w.xyz[0]),
       y: few.map((w) => w.xyz[1]), z: few.map((w) => w.xyz[2]) };
@@ -215,25 +214,31 @@ export class MapView {
       plot_bgcolor: 'rgba(0,0,0,0)', hoverlabel: label, hovermode: 'closest', uirevision: this.kind };
     if (d === 3) {
       return { ...common, scene: { xaxis: axis, yaxis: axis, zaxis: axis, uirevision: this.kind, dragmode: 'turntable',
-        aspectmode: 'data', camera: { eye: { x: 0.95, y: 0.95, z: 0.6 } } } };
+        aspectmode: 'data', camera: { eye: { x: 0.85, y: 0.85, z: 0.5 } } } };
     }
     return { ...common, dragmode: 'pan', xaxis: axis, yaxis: { ...axis, scaleanchor: 'x' } };
   }
 
-  // Only as many cluster words as fit beside each other; zooming in makes room for more.
-  placeWords() {
-    const plot = this.plots[2];
-    if (this.dimensions !== 2 || !this.drawn[2] || !this.landmarks || this.kind === 'pca') return;
+  // Only as many cluster words as fit beside each other; zooming in makes room for more. Drawn here and not by Plotly,
+  // whose dots would lie above them.
+  drawWords(context) {
+    if (!this.landmarks || this.kind === 'pca') return;
     const taken = [];
-    const text = this.landmarks.words.map(({ words, xy }) => {
+    context.font = '600 11.5px system-ui, sans-serif';
+    context.textAlign = 'center';
+    context.textBaseline = 'middle';
+    context.lineJoin = 'round';
+    context.lineWidth = 4;
+    context.strokeStyle = cssColour(this.root, '--vlj-card');
+    context.fillStyle = cssColour(this.root, '--vlj-quiet');
+    for (const { words, xy } of this.landmarks.words) {
       const [x, y] = this.pixel(xy[0], xy[1]);
-      const half = words.length * 3.2 + 5;
-      if (taken.some(([a, b, h]) => Math.abs(a - x) < half + h && Math.abs(b - y) < 17)) return '';
+      const half = context.measureText(words).width / 2 + 5;
+      if (taken.some(([a, b, h]) => Math.abs(a - x) < half + h && Math.abs(b - y) < 18)) continue;
       taken.push([x, y, half]);
-      return plain(words);
-    });
-    if (text.join('|') === plot.data[WORDS].text.join('|')) return;
-    window.Plotly.restyle(plot, { text: [text] }, [WORDS]);
+      context.strokeText(words, x, y);
+      context.fillText(words, x, y);
+    }
   }
 
   pixel(x, y) {
@@ -244,7 +249,7 @@ export class MapView {
   // --- the moment ----------------------------------------------------------------------------------------------
 
   moveCursor() {
-    if (this.dimensions === 2) this.drawTrail(); else this.moveInSpace();
+    if (this.dimensions === 2) this.drawOverlay(); else this.moveInSpace();
   }
 
   at(time) {
@@ -253,9 +258,14 @@ export class MapView {
     return Math.min(Math.max(time / (t[1] - t[0]), 0), t.length - 1);
   }
 
-  drawTrail() {
-    if (this.dimensions !== 2 || !this.drawn[2] || !this.path.t.length || this.trail.hidden) return;
+  drawOverlay() {
+    if (this.dimensions !== 2 || !this.drawn[2] || this.trail.hidden) return;
     const { context } = canvasContext(this.trail);
+    this.drawWords(context);
+    if (this.path.t.length) this.drawTrail(context);
+  }
+
+  drawTrail(context) {
     const accent = cssColour(this.root, '--vlj-accent');
     const now = this.at(this.store.time);
     const step = this.path.t[1] - this.path.t[0] || 1;

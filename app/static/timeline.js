@@ -129,7 +129,7 @@ export class Timeline {
   drawAxis() {
     const width = this.axis.clientWidth;
     if (!this.store.film && !this.expected) { this.axis.replaceChildren(); return; }
-    const step = TICKS.find((tick) => tick / this.seconds * width > 64) ?? 7200;
+    const step = TICKS.find((tick) => tick / this.seconds * width > 84) ?? 7200;
     const labels = [];
     for (let t = 0; t <= this.seconds - step * 0.3 || t === 0; t += step) {
       const label = element('span', '', clockTime(t, step < 1));

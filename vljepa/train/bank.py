@@ -5,16 +5,17 @@ if it is one. `tests` and the model card rely on that.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.cluster import MiniBatchKMeans
 
+from visualizations.landmark_map import Landmarks, fit_landmarks
 from vljepa.model import VLJEPA
 from vljepa.readout import CaptionBank, normalise
 from vljepa.train.text_corpus import CRUDE, clean_sentence
-from visualizations.landmark_map import Landmarks, fit_landmarks
 
 LANDMARKS = 1_400
 
@@ -32,7 +33,7 @@ def build_bank(
     # between two sentences, but nearer to one: new things are said without leaving what can be said
     between = normalise(0.75 * embeddings[pairs[:, 0]] + 0.25 * embeddings[pairs[:, 1]])
     ours = _filtered(_write(model, between), dataset)
-    spread = _spread(model.embed_text(ours), kept, seed) if ours else []
+    spread = _spread(model.embed_text(ours), kept, seed) if ours else np.arange(0)
     texts = [ours[i] for i in spread] + _grammar(objects, actions, dataset)
     return CaptionBank(texts, model.embed_text(texts))
 
@@ -56,7 +57,7 @@ def _filtered(written: Sequence[str], dataset: Sequence[str]) -> list[str]:
     for sentence in written:
         key = clean_sentence(sentence)
         words = key.split()
-        stutters = any(a == b for a, b in zip(words, words[1:], strict=False))
+        stutters = any(a == b for a, b in pairwise(words))
         if 4 <= len(words) <= 16 and key not in known and not stutters and not CRUDE.search(key):
             kept.setdefault(key, sentence)
     return list(kept.values())

@@ -98,14 +98,18 @@ class QuestionSource:
         known = {text: i for i, text in enumerate(self.candidates)}
         owners = torch.tensor([[known[answer]] for _, _, answer in rows])
         photos = np.array([photo for photo, _, _ in rows])
-        return Batch(self.photos.clips(photos, rng), [question for _, question, _ in rows], list(self.candidates), owners)
+        queries = [question for _, question, _ in rows]
+        return Batch(self.photos.clips(photos, rng), queries, list(self.candidates), owners)
+
+
+Part = tuple[str, Source, float, int]  # name, source, weight, batch size
 
 
 @dataclass(frozen=True)
 class Mixture:
     """Sources with the share of steps that each gets, and its batch size."""
 
-    parts: Sequence[tuple[str, Source, float, int]]  # name, source, weight, batch size
+    parts: Sequence[Part]
 
     def at(self, seed: int, step: int) -> tuple[str, Callable[[], Batch]]:
         """The name of the source of one step, and a function that makes its batch."""

@@ -1,4 +1,4 @@
-"""The VL-JEPA arm: predicted embeddings against target embeddings, InfoNCE, the Y-Encoder at a twentieth of the rate."""
+"""The VL-JEPA arm: predicted against target embeddings, InfoNCE, the Y-Encoder at a twentieth of the rate."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -24,7 +24,7 @@ NOISE = 0.9  # the largest noise, as a length; predictions lie at cosines of 0.4
 
 def train_tokenizer(sentences: list[str], vocabulary: int) -> TextTokenizer:
     """A WordPiece vocabulary of the sentences' own words; ids 0, 1, 2 are pad, start and end."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106 - a token of text, not a secret
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)

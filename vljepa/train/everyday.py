@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vljepa import checkpoint
 from vljepa.config import EVERYDAY, ModelConfig
@@ -19,17 +20,17 @@ from vljepa.questions import KINDS, daquar_questions, training_questions
 from vljepa.text import TextTokenizer
 from vljepa.train import start
 from vljepa.train.bank import build_bank, build_landmarks
-from vljepa.train.batches import CaptionSource, LabelSource, Mixture, Photos, QuestionSource
+from vljepa.train.batches import CaptionSource, LabelSource, Mixture, Part, Photos, QuestionSource
 from vljepa.train.contrastive import ContrastiveArm
 from vljepa.train.decoding import DecoderArm, train_tokenizer
 from vljepa.train.loop import Schedule, timed_progress, train
-from vljepa.train.photos import COPIES, PhotoSet, encode_photo_sets, load_photo_set, tokens_path
-from vljepa.train.photos import encode_plain as encode_photos
+from vljepa.train.photos import COPIES, PhotoSet, encode_photo_sets, encode_plain, load_photo_set, tokens_path
 from vljepa.train.text_corpus import caption_groups
+from vljepa.x_encoder import FrameXEncoder
 
 SEED = 1
-PRETRAIN = Schedule(steps=420, learning_rate=1e-3)
-FINETUNE = Schedule(steps=360, learning_rate=5e-4)
+PRETRAIN = Schedule(steps=300, learning_rate=1e-3)
+FINETUNE = Schedule(steps=360, learning_rate=4e-4)
 DECODER = Schedule(steps=1600, learning_rate=1.5e-3, weight_decay=0.01, save_every=100, validate_every=400)
 
 CAPTION_QUERIES = (EVERYDAY.caption_query, EVERYDAY.caption_query, "Describe this video in detail.",
@@ -46,6 +47,7 @@ def train_everyday(data: Path, work: Path, out: Path) -> VLJEPA:
     """Train the whole checkpoint from the folder `data` into `out`; `work` keeps features, states and logs."""
     sets = {name: load_photo_set(data, name) for name in COPIES}
     model = starting_model(EVERYDAY, list(sets.values()), work)
+    assert isinstance(model.x_encoder, FrameXEncoder)
     encode_photo_sets(model.x_encoder, list(sets.values()), work / "features", timed_progress())
     photos = {name: _photos(s, work / "features", model) for name, s in sets.items()}
     flickr = sets["flickr8k"]
@@ -66,7 +68,8 @@ def train_everyday(data: Path, work: Path, out: Path) -> VLJEPA:
     sentences = [s for group in groups for s in group]
     assert model.config.y_decoder is not None
     model.decoder_tokenizer = train_tokenizer(sentences, model.config.y_decoder.vocabulary)
-    embeddings = _cached(work / "sentences.npy", lambda: model.embed_text(sentences))
+    with torch.autocast(device.type, torch.bfloat16):
+        embeddings = _cached(work / "sentences.npy", lambda: model.embed_text(sentences))
     arm = DecoderArm(model, groups, 256, SEED, lambda: _caption_quality(model, predicted, captions), embeddings)
     train(arm, DECODER, work, "decoder", device)
     model.requires_grad_(False).eval()
@@ -85,29 +88,31 @@ def starting_model(config: ModelConfig, sets: Sequence[PhotoSet], work: Path) ->
     torch.manual_seed(SEED)
     model = VLJEPA(config, TextTokenizer(start.minilm_tokenizer(), None),
                    TextTokenizer(start.minilm_tokenizer(), config.y_encoder.max_tokens))
-    start.load_efficientnet_lite2(model.x_encoder)
+    x_encoder = model.x_encoder
+    assert isinstance(x_encoder, FrameXEncoder)
+    start.load_efficientnet_lite2(x_encoder)
     start.load_minilm(model.y_encoder)
-    words = model.y_encoder.model.embeddings.word_embeddings.weight
+    words: Tensor = model.y_encoder.model.embeddings.word_embeddings.weight  # type: ignore[union-attr, assignment]
     with torch.no_grad():  # words the predictor can read from the start, at the size of its other inputs
         model.predictor.embed_tokens.weight.copy_(words * (0.5 / words.std()))
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    model.x_encoder.to(memory_format=torch.channels_last)
+    x_encoder.channels_last()
     imagenet = next(s for s in sets if s.name == "imagenet1000")
     names = [f"a photo of a {row['label']}" for row in imagenet.rows]
-    model.x_encoder.class_embeddings.copy_(torch.from_numpy(model.embed_text(names)))
+    x_encoder.class_embeddings.copy_(torch.from_numpy(model.embed_text(names)))
     statistics = work / "token_statistics.npy"
-    mean, std = _cached(statistics, lambda: _token_statistics(model, sets))
-    model.x_encoder.token_mean.copy_(torch.from_numpy(mean))
-    model.x_encoder.token_std.copy_(torch.from_numpy(std))
+    mean, std = _cached(statistics, lambda: _token_statistics(x_encoder, sets))
+    x_encoder.token_mean.copy_(torch.from_numpy(mean))
+    x_encoder.token_std.copy_(torch.from_numpy(std))
     return model
 
 
-def _token_statistics(model: VLJEPA, sets: Sequence[PhotoSet]) -> np.ndarray:
+def _token_statistics(x_encoder: FrameXEncoder, sets: Sequence[PhotoSet]) -> np.ndarray:
     rng, tokens = np.random.default_rng(SEED), []
     for photo_set in sets:
         chosen = rng.choice(photo_set.indices("train"), 300, replace=False)
-        tokens.append(encode_photos(model.x_encoder, photo_set.folder, [photo_set.files[i] for i in chosen]))
-    flat = np.concatenate(tokens).astype(np.float32).reshape(-1, model.x_encoder.dim)
+        tokens.append(encode_plain(x_encoder, photo_set.folder, [photo_set.files[i] for i in chosen]))
+    flat = np.concatenate(tokens).astype(np.float32).reshape(-1, x_encoder.dim)
     return np.stack([flat.mean(0), np.maximum(flat.std(0), 5e-3)])  # a dead channel must not be blown up
 
 
@@ -119,7 +124,7 @@ def _photos(photo_set: PhotoSet, cache: Path, model: VLJEPA) -> Photos:
 
 
 def _pretraining(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture:
-    parts = [("flickr8k", CaptionSource(photos["flickr8k"], _train_captions(sets["flickr8k"])), 0.66, 768)]
+    parts: list[Part] = [("flickr8k", CaptionSource(photos["flickr8k"], _train_captions(sets["flickr8k"])), 0.66, 768)]
     parts += [(name, LabelSource(photos[name], _train_labels(sets[name]), PHRASINGS[name]), share, 512)
               for name, share in (("sports100", 0.2), ("imagenet1000", 0.09), ("exercise", 0.05))]
     return Mixture(parts)
@@ -127,7 +132,7 @@ def _pretraining(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixtur
 
 def _finetuning(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture:
     captions = _train_captions(sets["flickr8k"])
-    parts = [("captions", CaptionSource(photos["flickr8k"], captions, CAPTION_QUERIES), 0.46, 768)]
+    parts: list[Part] = [("captions", CaptionSource(photos["flickr8k"], captions, CAPTION_QUERIES), 0.46, 768)]
     parts += [(name, LabelSource(photos[name], _train_labels(sets[name]), PHRASINGS[name], LABEL_QUERIES), share, 512)
               for name, share in (("sports100", 0.12), ("imagenet1000", 0.05), ("exercise", 0.03))]
     asked = training_questions(captions, SEED)

@@ -22,7 +22,7 @@ class Schedule:
     warmup: float = 0.05
     weight_decay: float = 0.05
     save_every: int = 50
-    validate_every: int = 100
+    validate_every: int = 50
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: linear warm-up, then a cosine to zero."""
@@ -106,7 +106,8 @@ class _Log:
     """One JSON object a step, with seconds since this process began; lines beyond the resumed step are dropped."""
 
     def __init__(self, path: Path, start: int) -> None:
-        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] < start] if path.exists() else []
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] < start]
         path.write_text("".join(f"{line}\n" for line in kept))
         self._path, self._began = path, time.monotonic()
 

@@ -39,7 +39,8 @@ def load_photo_set(folder: Path, name: str) -> PhotoSet:
     """Read `folder/name.jsonl`; ValueError says what is missing and what the layout should be."""
     path = folder / f"{name}.jsonl"
     if not path.is_file():
-        raise ValueError(f"training data must hold {path.name}, but {folder} does not; see 'Train your own' in the README")
+        raise ValueError(f"training data must hold {path.name}, but {folder} does not; "
+                         "see 'Train your own' in the README")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     splits: dict[str, str] = {}
     for row in rows:
@@ -126,5 +127,6 @@ def virtual_camera(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.3:  # a cheap camera: soft, then blocky
         side = int(rng.integers(96, 200))
         image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 80))])[1], 1)
+        _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 80))])
+        return cv2.imdecode(jpeg, cv2.IMREAD_COLOR)  # type: ignore[return-value]  # our own JPEG decodes
     return np.ascontiguousarray(image)

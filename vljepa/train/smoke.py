@@ -14,12 +14,12 @@ from vljepa.config import SMOKE
 from vljepa.metrics import recall_at_k
 from vljepa.model import VLJEPA
 from vljepa.questions import training_questions
-from vljepa.text import TextTokenizer
 from vljepa.train.bank import build_bank
 from vljepa.train.batches import CaptionSource, Mixture, Photos, QuestionSource
 from vljepa.train.contrastive import ContrastiveArm
 from vljepa.train.decoding import DecoderArm, train_tokenizer
 from vljepa.train.loop import Schedule, train
+from vljepa.x_encoder import FrameXEncoder
 
 SEED = 0
 Y_FACTOR = 1.0  # this Y-Encoder starts from nothing, so it must learn as fast as the rest
@@ -101,8 +101,9 @@ def _tokens(model: VLJEPA, pictures: np.ndarray) -> np.ndarray:
     """Visual tokens, after setting the X-Encoder's own standardisation from these pictures."""
     with torch.no_grad():
         x_encoder = model.x_encoder
+        assert isinstance(x_encoder, FrameXEncoder)
         for module in x_encoder.modules():
-            if isinstance(module, torch.nn.Conv2d):  # keep the signal's size through all the random layers
+            if isinstance(module, torch.nn.Conv2d) and module.bias is not None:  # keep the signal's size
                 torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 torch.nn.init.zeros_(module.bias)
         x_encoder.class_embeddings.normal_()

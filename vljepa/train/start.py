@@ -29,7 +29,8 @@ def load_efficientnet_lite2(x_encoder: FrameXEncoder) -> None:
     fold("stem", "_conv_stem", "_bn0")
     fold("head", "_conv_head", "_bn1")
     state |= {"classifier.weight": source["_fc.weight"], "classifier.bias": source["_fc.bias"]}
-    names = [f"stages.{s}.{b}" for s, stage in enumerate(x_encoder.stages) for b in range(len(stage))]
+    stages = enumerate(x_encoder.stages.children())
+    names = [f"stages.{s}.{b}" for s, stage in stages for b, _ in enumerate(stage.children())]
     for index, name in enumerate(names):
         block = f"_blocks.{index}"
         if f"{block}._expand_conv.weight" in source:

@@ -19,7 +19,7 @@ def caption_groups(flickr8k: PhotoSet, folder: Path) -> list[list[str]]:
     for name in ("flickr30k_captions", "msvd_captions"):
         path = folder / "text" / f"{name}.txt.gz"
         if path.exists():  # optional: the decoder writes plainer sentences without them
-            groups += [[line] for line in gzip.open(path, "rt", encoding="utf-8").read().splitlines()]
+            groups += [[line] for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
     cleaned = [[clean_sentence(s) for s in group] for group in groups]
     kept = [[s for s in group if 3 <= len(s.split()) <= 22 and not CRUDE.search(s)] for group in cleaned]
     return [group for group in kept if group]

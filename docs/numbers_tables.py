@@ -1,0 +1,81 @@
+"""Write the tables of the README and the model card from the metrics files: `python docs/numbers_tables.py`.
+
+A number is never typed: it stands between `<!-- numbers: NAME -->` and `<!-- end -->`, and a test checks that this
+script would change nothing.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", ROOT / "checkpoints/everyday/README.md")
+METRICS = ROOT / "checkpoints/everyday/metrics.json"
+SPEED = ROOT / "benchmarks/analyze.json"
+SEGMENTS = ROOT / "benchmarks/segments.json"
+
+
+def main() -> None:
+    """Bring every page up to date."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def filled(text: str) -> str:
+    """A page with the tables between its marks made anew."""
+    tables = {"quality": quality, "speed": speed, "segments": segments}
+
+    def table(match: re.Match[str]) -> str:
+        return f"<!-- numbers: {match[1]} -->\n{tables[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- numbers: (\w+) -->.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def quality() -> str:
+    """What `python -m vljepa evaluate` measured."""
+    m = json.loads(METRICS.read_text())
+    r, c, v, s, p = m["retrieval"], m["caption"], m["vqa"], m["classification"], m["provenance"]
+    rows = [
+        (f"retrieval, image to text / text to image, R@1, {r['photos']:,} photos and {r['texts']:,} captions",
+         f"{r['i2t_r1']:.1f} / {r['t2i_r1']:.1f} %"),
+        ("the same, R@10", f"{r['i2t_r10']:.1f} / {r['t2i_r10']:.1f} %"),
+        (f"captions by the decoder, CIDEr, {c['photos']:,} photos", f"{c['cider']:.3f}"),
+        ("captions from the bank, CIDEr", f"{c['cider_bank']:.3f}"),
+    ]
+    rows += [(f"{kind} questions, {v[f'questions_{kind}']:,}; the same on a grey clip; always the commonest answer",
+              f"{v[kind]:.1f} %; {v[f'blank_{kind}']:.1f} %; {v[f'majority_{kind}']:.1f} %")
+             for kind in ("presence", "colour", "count", "action", "where")]
+    rows += [(f"sports100, {s['labels']} labels as text prompts, {s['photos']} photos", f"{s['sports100']:.1f} %")]
+    return _table(("measure", "result"), rows) + f"\n\n`{p['command']}`, commit {p['commit']}, {p['machine']}."
+
+
+def speed() -> str:
+    """What `python -m vljepa bench` measured."""
+    m = json.loads(SPEED.read_text())
+    rows = [
+        ("a whole analysis, decoding included, over the bare X-Encoder on the same frames",
+         f"{m['analysis_over_encoder']:.2f} x"),
+        ("importing the library and loading the model", f"{m['load_s']:.1f} s"),
+        ("cutting ten minutes of film anew", f"{m['recut_ms']:.0f} ms"),
+        ("peak memory for 60 minutes over that for 6", f"{m['memory_60min_over_6min']:.2f} x"),
+    ]
+    return _table(("measure", "result"), rows) + f"\n\n`{m['command']}`, commit {m['commit']}, {m['machine']}."
+
+
+def segments() -> str:
+    """What `python docs/measure_segments.py` measured."""
+    m = json.loads(SEGMENTS.read_text())
+    rows = [(f["video"], str(f["scenes"]), str(f["found"]), f"{f['f1_auto']:.2f}", f"{f['f1_true_count']:.2f}")
+            for f in m["films"]]
+    head = ("film", "scenes", "found by `auto`", "boundary F1, `auto`", "F1 at the true count")
+    return _table(head, rows) + f"\n\nBoundaries within a second count. `{m['command']}`, commit {m['commit']}."
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

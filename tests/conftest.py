@@ -1,0 +1,25 @@
+"""What every test gets: shapes checked at run time, no network, a cache folder of its own, and the smoke checkpoint."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+install_import_hook(["vljepa", "visualizations"], "shape_checker.checked")
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory) -> Path:
+    """The smoke checkpoint, trained by the command that the README gives."""
+    cache = tmp_path_factory.mktemp("smoke-cache")
+    command = [sys.executable, "-m", "vljepa", "train", "smoke", "--work", cache / "work", "--out", cache / "smoke"]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    return cache / "smoke"

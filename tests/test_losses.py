@@ -1,0 +1,38 @@
+"""InfoNCE against a hand-made calculation, and what must not count as a negative."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from vljepa.train.losses import info_nce
+
+
+def test_it_is_the_mean_of_two_cross_entropies_when_every_text_has_one_owner():
+    torch.manual_seed(0)
+    a, b = F.normalize(torch.randn(5, 7), dim=-1), F.normalize(torch.randn(5, 7), dim=-1)
+    logits, diagonal = a @ b.T / 0.1, torch.arange(5)
+    expected = (F.cross_entropy(logits, diagonal) + F.cross_entropy(logits.T, diagonal)) / 2
+    torch.testing.assert_close(info_nce(a, b, diagonal, 0.1), expected)
+
+
+def test_two_photos_with_one_label_share_it():
+    """Both predictions on their text: to text costs log(1 + e^-1), the text's side log 2 for sharing."""
+    predicted = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    texts = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    to_text = math.log(1 + math.exp(-1))
+    assert info_nce(predicted, texts, torch.tensor([0, 0]), 1.0).item() == pytest.approx((to_text + math.log(2)) / 2)
+
+
+def test_a_text_nobody_owns_is_only_a_negative():
+    predicted, owned = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    alone = info_nce(predicted, owned, torch.tensor([0]), 1.0)
+    beside = info_nce(predicted, torch.cat([owned, torch.tensor([[0.0, 1.0]])]), torch.tensor([0]), 1.0)
+    assert alone.item() == pytest.approx(0.0)
+    assert beside.item() == pytest.approx(math.log(1 + math.exp(-1)) / 2)
+
+
+def test_a_perfect_match_is_cheaper_than_a_shuffled_one():
+    same = torch.eye(4)
+    assert info_nce(same, same, torch.arange(4), 0.1) < info_nce(same, same, torch.tensor([1, 2, 3, 0]), 0.1)

@@ -1,0 +1,159 @@
+"""The stream: every frame once, windows that never see the future, bounded memory, and a clean end."""
+
+import threading
+from dataclasses import replace
+
+import av
+import numpy as np
+import pytest
+
+import vljepa
+from vljepa import VideoError
+from vljepa.stream import BATCH
+
+
+@pytest.fixture(scope="module")
+def model(smoke):
+    return vljepa.load(smoke, device="cpu")
+
+
+def write_film(path, colours, seconds_each=1.0, fps=8):
+    """A film of plain colours, one after the other."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for colour in colours:
+            for _ in range(round(seconds_each * fps)):
+                picture = np.full((64, 64, 3), colour, dtype=np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    colours = [(220, 30, 30), (30, 200, 40), (40, 50, 220)] * 3
+    return write_film(tmp_path_factory.mktemp("film") / "colours.mp4", colours)
+
+
+def test_a_stream_has_a_unit_embedding_for_each_step(model, film):
+    trajectory = model.embed(film, rate_hz=4.0).collect()
+    np.testing.assert_allclose(trajectory.times_s, np.arange(36) / 4)
+    np.testing.assert_allclose(np.linalg.norm(trajectory.embeddings, axis=1), 1, atol=1e-5)
+    assert trajectory.video.seconds == pytest.approx(9.0, abs=0.1)
+    assert set(trajectory.timing_s) == {"read", "encode", "predict"}
+
+
+def test_each_frame_is_encoded_once(model, film, monkeypatch):
+    seen = []
+    encode = model.encode_frames
+    monkeypatch.setattr(model, "encode_frames", lambda frames: seen.append(len(frames)) or encode(frames))
+    steps = model.embed(film, rate_hz=4.0).collect()
+    assert sum(seen) == len(steps.times_s) == 36
+    assert max(seen) <= BATCH
+
+
+def test_windows_are_causal_and_the_same_across_batches(model, film, monkeypatch):
+    """Step k from its own window of frames alone, computed by hand, whatever batch it fell in."""
+    import torch
+
+    encoded = []
+    encode = model.encode_frames
+    monkeypatch.setattr(model, "encode_frames", lambda frames: encoded.append(encode(frames)) or encoded[-1])
+    found = model.embed(film, rate_hz=4.0).collect().embeddings
+    tokens, window = torch.cat(encoded), model.config.predictor.window_frames
+    for k in (0, 1, 2, 5, BATCH - 1, BATCH, BATCH + 1, 35):
+        alone = model.predict(tokens[None, max(0, k - window + 1) : k + 1])[0]
+        assert alone @ found[k] > 0.999
+
+
+def test_a_query_changes_the_stream(model, film):
+    caption = model.embed(film, rate_hz=2.0).collect().embeddings
+    asked = model.embed(film, query="What colour is the ball?", rate_hz=2.0).collect().embeddings
+    assert (caption * asked).sum(axis=1).min() < 0.99
+
+
+def test_steps_come_before_the_film_has_ended(model, film):
+    steps = iter(model.embed(film, rate_hz=4.0))
+    assert next(steps).time_s == 0.0
+    steps.close()
+    assert not [t for t in threading.enumerate() if t.name == "video-reader"]
+
+
+def test_an_exception_in_progress_cancels_and_closes(model, film):
+    class Cancelled(Exception):
+        pass
+
+    def progress(seconds_done):
+        if seconds_done > 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        model.embed(film, rate_hz=4.0).collect(progress)
+    assert not [t for t in threading.enumerate() if t.name == "video-reader"]
+
+
+@pytest.mark.parametrize("query", ["", "  \n "])
+def test_an_empty_query_is_refused_before_the_video_is_opened(model, query):
+    with pytest.raises(ValueError, match="query is empty"):
+        model.embed("does-not-matter.mp4", query=query)
+
+
+def test_a_query_too_long_is_refused(model, film):
+    with pytest.raises(ValueError, match="fewer words"):
+        model.embed(film, query="what is this and that " * 30)
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, -1.0, 1000.0, float("nan")])
+def test_an_impossible_rate_is_refused(model, film, rate_hz):
+    with pytest.raises(ValueError, match="rate_hz must be"):
+        model.embed(film, rate_hz=rate_hz)
+
+
+def test_a_missing_video_is_one_sentence(model, tmp_path):
+    with pytest.raises(VideoError):
+        model.embed(tmp_path / "nothing.mp4")
+
+
+def test_both_readouts_say_who_they_are(model):
+    embeddings = model.embed_text(["two red balls on a blue ground"])
+    assert [c.readout for c in model.decode(embeddings, "bank")] == ["bank"]
+    written = model.decode(embeddings, "decoder")[0]
+    assert written.readout == "decoder"
+    assert -1 <= written.similarity <= 1
+    with pytest.raises(ValueError, match="readout must be one of decoder, bank"):
+        model.decode(embeddings, "oracle")
+    assert model.decode(embeddings[:0]) == []
+
+
+def test_texts_must_say_something(model):
+    with pytest.raises(ValueError, match="text 2 of 2 is empty"):
+        model.embed_text(["a dog", " "])
+    with pytest.raises(ValueError, match="at least one text"):
+        model.embed_text([])
+
+
+def test_the_order_of_texts_is_kept(model):
+    texts = [("very " * n + "red ball").strip() for n in (3, 0, 2, 5, 1)]
+    together = model.embed_text(texts)
+    alone = np.concatenate([model.embed_text([text]) for text in texts])
+    assert (together * alone).sum(axis=1).min() > 0.999
+
+
+def test_a_clip_encoder_streams_too(model, film):
+    """The paper's kind of X-Encoder, in miniature: windows are encoded whole."""
+    import torch
+
+    from vljepa.config import SMOKE, XEncoderConfig
+    from vljepa.model import VLJEPA
+
+    torch.manual_seed(0)
+    x_encoder = XEncoderConfig(architecture="vjepa2", image_size=32, hidden=24, layers=1, heads=2)
+    config = replace(SMOKE, x_encoder=x_encoder, y_decoder=None,
+                     predictor=replace(SMOKE.predictor, window_frames=4, learned_positions=False))
+    clip_model = VLJEPA(config, model.query_tokenizer, model.text_tokenizer).eval()
+    steps = clip_model.embed(film, rate_hz=2.0).collect()
+    with vljepa.open_video(film) as video:
+        frames = np.stack([f.image for f in video.frames(2.0, (32, 32))])
+    alone = clip_model.predict(clip_model.encode_clips(torch.from_numpy(frames[None, -4:])))[0]
+    np.testing.assert_allclose(steps.embeddings[-1], alone, atol=1e-5)

@@ -1,0 +1,171 @@
+"""Training: batches that hold the right answer, a resume that changes nothing, and a smoke run that learns."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vljepa.text import TextTokenizer
+from vljepa.train.bank import _filtered
+from vljepa.train.batches import CaptionSource, LabelSource, Mixture, Photos, QuestionSource
+from vljepa.train.decoding import train_tokenizer
+from vljepa.train.loop import Schedule, train
+from vljepa.train.photos import load_photo_set, virtual_camera
+from vljepa.train.text_corpus import clean_sentence
+
+
+def photos(count=10, copies=2):
+    """Copy c of photo i holds the number 100 c + i in every place."""
+    tokens = [np.full((count, 3, 4), 100 * c, dtype=np.float16) + np.arange(count, dtype=np.float16)[:, None, None]
+              for c in range(copies)]
+    return Photos(tokens, max_frames=3)
+
+
+def shown(batch):
+    """Which photo each clip shows; all of its frames must be of one."""
+    numbers = batch.visual_tokens[..., 0, 0].numpy() % 100
+    assert (numbers == numbers[:, :1]).all()
+    return numbers[:, 0].astype(int)
+
+
+def test_a_caption_belongs_to_the_photo_it_stands_beside():
+    source = CaptionSource(photos(), [[f"photo {i} a", f"photo {i} b"] for i in range(10)])
+    for seed in range(20):
+        batch = source.batch(np.random.default_rng(seed), 6)
+        for photo, owners in zip(shown(batch), batch.owners, strict=True):
+            assert all(batch.texts[o].startswith(f"photo {photo} ") for o in owners)
+
+
+def test_a_label_stands_in_a_batch_once():
+    source = LabelSource(photos(), ["cat", "dog"] * 5, ["a photo of a {}"])
+    batch = source.batch(np.random.default_rng(0), 8)
+    assert sorted(batch.texts) == ["a photo of a cat", "a photo of a dog"]
+    for photo, (owner,) in zip(shown(batch), batch.owners, strict=True):
+        assert batch.texts[owner] == f"a photo of a {('cat', 'dog')[photo % 2]}"
+
+
+def test_a_question_comes_with_its_photo_and_all_candidates():
+    asked = [(i, f"what is in photo {i}?", ("yes", "no")[i % 2]) for i in range(10)]
+    batch = QuestionSource(photos(), asked, ["no", "yes"]).batch(np.random.default_rng(0), 5)
+    assert batch.texts == ["no", "yes"]
+    for photo, query, (owner,) in zip(shown(batch), batch.queries, batch.owners, strict=True):
+        assert query == f"what is in photo {photo}?"
+        assert batch.texts[owner] == ("yes", "no")[photo % 2]
+
+
+def test_a_mixture_depends_on_seed_and_step_alone():
+    source = CaptionSource(photos(), [[str(i)] for i in range(10)])
+    mixture = Mixture([("one", source, 0.5, 4), ("other", source, 0.5, 6)])
+    names, sizes = set(), set()
+    for step in range(20):
+        (name, make), (again, remake) = mixture.at(3, step), mixture.at(3, step)
+        batch = make()
+        assert name == again
+        assert batch.texts == remake().texts
+        names.add(name)
+        sizes.add(len(batch.texts))
+    assert names == {"one", "other"}
+    assert sizes == {4, 6}
+
+
+class Line(nn.Module):
+    """An arm with one parameter, a dropout and data that depend on the step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([2.0, -1.0]))
+        self.dropout = nn.Dropout(0.5)
+        self.killed_at = None
+
+    def module(self):
+        return self
+
+    def groups(self):
+        yield [self.weight], 1.0
+
+    def loss(self, step):
+        if step == self.killed_at:
+            raise KeyboardInterrupt
+        x = torch.from_numpy(np.random.default_rng(step).normal(size=(8, 2)).astype(np.float32))
+        return (self.dropout(x) @ self.weight).pow(2).mean(), {}
+
+    def validate(self):
+        return {"weight": self.weight.sum().item()}
+
+
+def losses(folder):
+    return [json.loads(line)["loss"] for line in (folder / "line.log.jsonl").read_text().splitlines()]
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
+    schedule, cpu = Schedule(steps=12, learning_rate=0.1, save_every=4, validate_every=6), torch.device("cpu")
+    whole, broken, resumed = Line(), Line(), Line()
+    train(whole, schedule, tmp_path / "whole", "line", cpu)
+    broken.killed_at = 10
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, schedule, tmp_path / "killed", "line", cpu)
+    train(resumed, schedule, tmp_path / "killed", "line", cpu)
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    torch.testing.assert_close(resumed.weight, whole.weight)
+
+
+def test_the_rate_warms_up_and_falls_to_zero():
+    schedule = Schedule(steps=100, learning_rate=1.0, warmup=0.1)
+    rates = [schedule.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] < 0.001
+    assert rates.index(max(rates)) in (9, 10)
+
+
+def test_the_smoke_run_learned_something(smoke):
+    log = (smoke.parent / "work" / "finetune.log.jsonl").read_text().splitlines()
+    first, last = json.loads(log[0]), json.loads(log[-1])
+    assert {"loss", "alignment", "uniformity", "temperature", "source", "val_i2t_r1"} <= set(last)
+    assert last["val_i2t_r1"] > 2 * 100 / 64  # of 64 pictures; chance is one
+    assert last["uniformity"] < -0.5  # no collapse
+    assert first["step"] == 0
+
+
+def test_missing_training_data_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"flickr8k\.jsonl.*README"):
+        load_photo_set(tmp_path, "flickr8k")
+
+
+def test_daquar_photos_are_on_one_side_of_the_split_only(tmp_path):
+    rows = [{"file": f"daquar/{i % 50}.webp", "split": ("train", "val")[i % 3 == 0], "question": "q", "answer": "a"}
+            for i in range(200)]
+    (tmp_path / "daquar_qa.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    photo_set = load_photo_set(tmp_path, "daquar_qa")
+    sides = [set(photo_set.indices(split)) for split in ("train", "val", "test")]
+    assert sum(len(side) for side in sides) == len(set.union(*sides)) == 50
+    assert all(sides)
+
+
+def test_the_virtual_camera_is_deterministic_and_stays_a_photo():
+    photo = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    views = [virtual_camera(photo, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(views[0], views[1])
+    assert views[0].dtype == np.uint8
+    assert views[0].shape != views[2].shape or (views[0] != views[2]).any()
+
+
+def test_the_bank_drops_what_a_data_set_says():
+    known = ["A dog runs, fast across the grass ."]
+    written = ["A dog runs, fast across the grass.", "A cat sleeps on a warm chair.", "A cat sleeps on a warm chair",
+               "A a dog on grass today.", "Too short."]
+    assert _filtered(written, known) == ["A cat sleeps on a warm chair."]
+    assert clean_sentence(known[0]) == "a dog runs, fast across the grass"
+
+
+def test_the_decoder_tokenizer_keeps_its_first_ids_and_spells_back(tmp_path):
+    sentences = ["a dog runs on the grass", "two children play with a ball"] * 5
+    tokenizer = train_tokenizer(sentences, 100)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    again = TextTokenizer.from_file(tmp_path / "tokenizer.json", None)
+    for sentence in sentences[:2]:
+        ids = again.ids([sentence])[0]
+        assert min(ids) > 2
+        assert again.decode(ids) == sentence

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app import explore
-from app.assets import STATIC, plotly_path, publish, template
+from app.assets import plotly_path, publish, template
 from app.banner import banner
 from app.engine import Engine
 from app.store import Store
@@ -57,8 +57,7 @@ def serve(engine: Engine, host: str, port: int | None, block: bool = True) -> st
     blocks = page(engine, published)
     _, address, _ = blocks.queue(max_size=64, default_concurrency_limit=8).launch(
         server_name=host, server_port=free, share=False, quiet=True, prevent_thread_lock=True, footer_links=[],
-        max_file_size=LARGEST_UPLOAD, ssr_mode=False, show_error=True, theme=theme(), head=_head(published),
-        css_paths=[STATIC / "page.css", STATIC / "explore.css"])
+        max_file_size=LARGEST_UPLOAD, ssr_mode=False, show_error=True, theme=theme(), head=_head(published))
     print(f"Ready: open {address} in a browser. Ctrl+C stops the app.", flush=True)
     if block:
         blocks.block_thread()
@@ -92,9 +91,14 @@ def theme() -> gr.themes.Base:
 
 
 def _head(published: Path) -> str:
-    """Loads what is shared by all tabs before anything is drawn."""
+    """Loads what is shared by all tabs before anything is drawn.
+
+    The styles are linked, not handed to gradio, which rewrites selectors and gets those inside `@media` wrong.
+    """
+    styles = [f'<link rel="stylesheet" href="{file_url(published / name)}">' for name in ("page.css", "explore.css")]
     meta = f'<meta name="vlj-plotly" content="{file_url(plotly_path())}">'
-    return template("head.html") + meta + f'<script type="module" src="{file_url(published / "page.js")}"></script>'
+    script = f'<script type="module" src="{file_url(published / "page.js")}"></script>'
+    return "\n".join([template("head.html"), meta, *styles, script])
 
 
 def _identity(checkpoint: str) -> tuple[str, Mapping[str, Any]]:

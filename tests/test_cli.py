@@ -13,7 +13,6 @@ import pytest
 from vljepa.__main__ import main, table
 from vljepa.analysis import Analysis, CaptionedSegment, CutSettings
 from vljepa.bench import write_video
-from vljepa.checkpoint import list_checkpoints
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
 
@@ -44,18 +43,6 @@ def failure(capsys: Capture, *words: object) -> str:
     return told.err
 
 
-@pytest.fixture(scope="session")
-def smoke_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The one trained before on this machine if there is one, for it takes a while."""
-    found = {checkpoint.name: checkpoint.folder for checkpoint in list_checkpoints()}
-    if "smoke" not in found:
-        from vljepa.train.smoke import train_smoke
-
-        found["smoke"] = tmp_path_factory.mktemp("trained") / "smoke"
-        train_smoke(tmp_path_factory.mktemp("work"), found["smoke"])
-    return found["smoke"]
-
-
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("video") / "bars.mp4"
@@ -64,9 +51,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def analysed(video: Path, smoke_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Analysed:
+def analysed(video: Path, smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Analysed:
     out = tmp_path_factory.mktemp("results") / "out"
-    return run("analyze", video, "--out", out, "--checkpoint", smoke_checkpoint, "--segments", 4), out
+    return run("analyze", video, "--out", out, "--checkpoint", smoke, "--segments", 4), out
 
 
 def test_analyze_prints_a_table_and_writes_every_file(analysed: Analysed, video: Path) -> None:
@@ -89,9 +76,9 @@ def test_analyze_prints_a_table_and_writes_every_file(analysed: Analysed, video:
 @pytest.mark.parametrize(("options", "count"), [(["--every", "5"], 4), (["--segments", "80"], 80),
                                                 (["--segments", "9999"], 80), (["--variance", "1"], 1)])
 def test_the_cut_that_is_asked_for_is_made(
-    options: list[str], count: int, video: Path, smoke_checkpoint: Path, tmp_path: Path, capsys: Capture,
+    options: list[str], count: int, video: Path, smoke: Path, tmp_path: Path, capsys: Capture,
 ) -> None:
-    status = main(["analyze", str(video), "--out", str(tmp_path), "--checkpoint", str(smoke_checkpoint), *options,
+    status = main(["analyze", str(video), "--out", str(tmp_path), "--checkpoint", str(smoke), *options,
                    "--readout", "bank", "--query", "What is this?", "--rate", "4"])
     told = capsys.readouterr()
     assert status == 0
@@ -111,20 +98,20 @@ def test_the_cut_that_is_asked_for_is_made(
     (["--device", "toaster"], "toaster"),
 ])
 def test_a_bad_option_is_one_line_and_writes_nothing(
-    words: list[str], message: str, video: Path, smoke_checkpoint: Path, tmp_path: Path, capsys: Capture,
+    words: list[str], message: str, video: Path, smoke: Path, tmp_path: Path, capsys: Capture,
 ) -> None:
-    checkpoint = [] if "--checkpoint" in words else ["--checkpoint", smoke_checkpoint]
+    checkpoint = [] if "--checkpoint" in words else ["--checkpoint", smoke]
     assert message in failure(capsys, "analyze", video, "--out", tmp_path / "out", *checkpoint, *words)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bad_video_is_one_line_and_writes_nothing(smoke_checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_bad_video_is_one_line_and_writes_nothing(smoke: Path, tmp_path: Path, capsys: Capture) -> None:
     bad = tmp_path / "notes.mp4"
     bad.write_text("these are notes")
     (tmp_path / "empty.mp4").touch()
     for video, message in [(bad, "not a video"), (tmp_path / "empty.mp4", "empty"), (tmp_path, "folder"),
                            ("missing.mp4", "does not exist"), ("0", "camera 0 has no end")]:
-        said = failure(capsys, "analyze", video, "--out", tmp_path / "out", "--checkpoint", smoke_checkpoint)
+        said = failure(capsys, "analyze", video, "--out", tmp_path / "out", "--checkpoint", smoke)
         assert message in said
     assert not (tmp_path / "out").exists()
 
@@ -138,20 +125,20 @@ def test_an_out_folder_that_cannot_be_is_told_before_the_video_is_read(
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(
-    video: Path, smoke_checkpoint: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch,
+    video: Path, smoke: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    status = main(["analyze", str(video), "--out", str(tmp_path / "out"), "--checkpoint", str(smoke_checkpoint)])
+    status = main(["analyze", str(video), "--out", str(tmp_path / "out"), "--checkpoint", str(smoke)])
     assert status == 2
     assert "no space left on device" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_truncated_video_is_analysed_as_far_as_it_goes(
-    video: Path, smoke_checkpoint: Path, tmp_path: Path, capsys: Capture,
+    video: Path, smoke: Path, tmp_path: Path, capsys: Capture,
 ) -> None:
     import av
 
@@ -163,7 +150,7 @@ def test_a_truncated_video_is_analysed_as_far_as_it_goes(
                 packet.stream = stream
                 target.mux(packet)
     cut_off.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert main(["analyze", str(cut_off), "--out", str(tmp_path / "out"), "--checkpoint", str(smoke_checkpoint)]) == 0
+    assert main(["analyze", str(cut_off), "--out", str(tmp_path / "out"), "--checkpoint", str(smoke)]) == 0
     assert "warning: cut.mkv is cut off" in capsys.readouterr().err
     read = json.loads((tmp_path / "out" / "analysis.json").read_text())
     assert "cut off" in read["warning"]
@@ -171,11 +158,11 @@ def test_a_truncated_video_is_analysed_as_far_as_it_goes(
     assert read["video"]["seconds"] < 15
 
 
-def test_ctrl_c_ends_it_with_130_and_leaves_nothing(smoke_checkpoint: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_with_130_and_leaves_nothing(smoke: Path, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     write_video(film, 1200.0)
     process = subprocess.Popen(
-        [sys.executable, "-m", "vljepa", "analyze", film, "--out", tmp_path / "out", "--checkpoint", smoke_checkpoint],
+        [sys.executable, "-m", "vljepa", "analyze", film, "--out", tmp_path / "out", "--checkpoint", smoke],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stderr is not None
     seen = b""

@@ -256,8 +256,8 @@ def test_no_segment_stays_below_the_minimum(min_steps: int) -> None:
 
 def test_an_hour_is_cut_in_seconds() -> None:
     embeddings, _ = film_of(3600, 300, dim=32)
-    started = time.perf_counter()
+    started = time.process_time()
     tree = ward_tree(embeddings)
     tree.cut_auto(RATE_HZ)
-    assert time.perf_counter() - started < 5.0
+    assert time.process_time() - started < 5.0
     assert isinstance(tree, WardTree)

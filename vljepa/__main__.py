@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from vljepa.errors import ExportError, VLJEPAError
 
 if TYPE_CHECKING:
-    from vljepa.analysis import Analysis, CutSettings, Method
+    from vljepa.analysis import Analysis, CutSettings
 
 FAILED, INTERRUPTED = 2, 130  # exit statuses; 130 is what shells expect after Ctrl-C
 NARROWEST, WIDEST = 40, 120  # columns of the table
@@ -122,8 +122,8 @@ def _analyze(args: argparse.Namespace) -> None:
 def _settings(args: argparse.Namespace) -> "CutSettings":
     from vljepa.analysis import CutSettings
 
-    chosen: dict[Method, float | None] = {"interval": args.every, "count": args.segments, "variance": args.variance}
-    method: Method = next((name for name, given in chosen.items() if given is not None), "auto")
+    chosen: dict[str, float | None] = {"interval": args.every, "count": args.segments, "variance": args.variance}
+    method = next((name for name, given in chosen.items() if given is not None), "auto")
     exact = method in ("interval", "count")  # who asks for a number wants that number
     min_length_s = args.min_length if args.min_length is not None else 0.0 if exact else CutSettings.min_length_s
     smoothing_s = CutSettings.smoothing_s if args.smooth is None else args.smooth

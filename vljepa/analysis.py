@@ -53,17 +53,17 @@ class CutSettings:
     the moving average before cutting, `min_length_s` the length below which a segment joins a neighbour.
     """
 
-    method: Method = "auto"
+    method: str = "auto"  # a `Method`; as str, for it comes from files and forms, and a wrong one is told below
     value: float | None = None
     smoothing_s: float = 0.0
     min_length_s: float = 1.0
-    decode_at: DecodeAt = "mean"
+    decode_at: str = "mean"
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
-            raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {self.method!r}")
-        if self.decode_at not in get_args(DecodeAt):
-            raise ValueError(f"decode_at must be one of {', '.join(get_args(DecodeAt))}, got {self.decode_at!r}")
+        for name, given, known in (("method", self.method, get_args(Method)),
+                                   ("decode_at", self.decode_at, get_args(DecodeAt))):
+            if given not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {given!r}")
         for name, seconds in (("smoothing_s", self.smoothing_s), ("min_length_s", self.min_length_s)):
             if not 0.0 <= seconds < math.inf:
                 raise ValueError(f"{name} must be 0 seconds or more, got {seconds}")

@@ -81,8 +81,8 @@ class PredictorConfig(_Config):
     query_length: int = 32  # query tokens at most; longer queries are refused
     rope_theta: float = 10000.0
     learned_positions: bool = True  # add a vector for each place and each time to the visual tokens
-    dropout: float = 0.3
-    drop_tokens: float = 0.4  # share of visual tokens left out while training
+    dropout: float = 0.2
+    drop_tokens: float = 0.25  # share of visual tokens left out while training
 
     def __post_init__(self) -> None:
         _require(self.hidden % self.heads == 0, "predictor.hidden must divide by predictor.heads", self.hidden)

@@ -118,8 +118,8 @@ def question_answering(model: VLJEPA, photos: Photos, captions: Sequence[list[st
     for kind in ("presence", "colour", "count", "action", "where"):
         questions = evaluation_questions(captions, kind, SEED)
         shown = photos.tokens[[q.photo for q in questions]]
-        found[kind] = 100 * _share_right(model, shown, questions)
-        found[f"blank_{kind}"] = 100 * _share_right(model, grey.expand(len(questions), -1, -1, -1), questions)
+        found[kind] = 100 * share_right(model, shown, questions)
+        found[f"blank_{kind}"] = 100 * share_right(model, grey.expand(len(questions), -1, -1, -1), questions)
         found[f"majority_{kind}"] = 100 * metrics.majority_baseline([q.answer for q in questions])
         found[f"questions_{kind}"] = len(questions)
     return found
@@ -136,7 +136,8 @@ def classification(model: VLJEPA, photos: Photos) -> dict:
             "photos": len(right), "labels": len(labels)}
 
 
-def _share_right(model: VLJEPA, windows: Float[torch.Tensor, "n 1 tokens dim"], questions: list[Question]) -> float:
+def share_right(model: VLJEPA, windows: Float[torch.Tensor, "n 1 tokens dim"], questions: list[Question]) -> float:
+    """Share of questions, each about its own window, whose right answer is the nearest of its candidates."""
     predicted = model.predict_windows(windows, [q.text for q in questions])
     vocabulary = sorted({c for q in questions for c in q.candidates})
     embedded = dict(zip(vocabulary, model.embed_text(vocabulary), strict=True))

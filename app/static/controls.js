@@ -106,6 +106,6 @@ export class Controls {
 const pick = (settings) => Object.fromEntries(CUT.map((name) => [name, settings[name]]));
 
 function say(input, text) {
-  input.closest('.vlj-field').querySelector('output').textContent = text;
+  input.closest('.vlj-field').querySelector('.vlj-out').textContent = text;
   input.setAttribute('aria-valuetext', text);
 }

@@ -186,6 +186,7 @@ class Explore {
     this.find('alert').hidden = true;
     this.player.video.pause();
     this.store.set({ film: null, cut: null, time: 0, hover: null });
+    this.asked = this.answered = null; // else the same film with the same settings would not be cut
     this.find('title').textContent = title;
     this.find('meta').textContent = '';
     this.root.dataset.state = 'working';

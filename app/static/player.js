@@ -57,5 +57,8 @@ export class Player {
       const text = caption.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
       this.track.addCue(new VTTCue(start_s, Math.max(end_s - 0.001, start_s), text));
     }
+    const { mode } = this.track; // a film that stands still shows new cues only after a change of mode
+    this.track.mode = 'hidden';
+    this.track.mode = mode;
   }
 }

@@ -6,7 +6,7 @@ on the seed and the step alone, so a resumed run sees what an uninterrupted one 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ class Batch:
     owners: Int[Tensor, "batch parts"]
 
 
+@runtime_checkable
 class Source(Protocol):
     """Anything that makes a batch from a random generator."""
 
@@ -100,6 +101,22 @@ class QuestionSource:
         photos = np.array([photo for photo, _, _ in rows])
         queries = [question for _, question, _ in rows]
         return Batch(self.photos.clips(photos, rng), queries, list(self.candidates), owners)
+
+
+@dataclass(frozen=True)
+class MatchSource:
+    """Photos with a label each, asked by name: half of the time the name is another photo's, and the answer "no"."""
+
+    photos: Photos
+    labels: Sequence[str]
+    wordings: Sequence[str]
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        chosen = rng.permutation(len(self.labels))[:size]
+        named = [self.labels[i if rng.random() < 0.5 else int(rng.integers(len(self.labels)))] for i in chosen]
+        queries = [self.wordings[int(rng.integers(len(self.wordings)))].format(name) for name in named]
+        owners = torch.tensor([[int(name == self.labels[i])] for name, i in zip(named, chosen, strict=True)])
+        return Batch(self.photos.clips(chosen, rng), queries, ["no", "yes"], owners)
 
 
 Part = tuple[str, Source, float, int]  # name, source, weight, batch size

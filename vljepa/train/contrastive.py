@@ -20,7 +20,11 @@ TEXTS_AT_ONCE = 128
 
 
 class ContrastiveArm(nn.Module):
-    """Predictor, Y-Encoder and temperature, trained on a mixture of sources."""
+    """Predictor, Y-Encoder and temperature, trained on a mixture of sources.
+
+    With `y_encoder_factor` 0 the Y-Encoder rests, and its embeddings are computed once a text: a step on captions then
+    costs a third.
+    """
 
     def __init__(
         self, model: VLJEPA, mixture: Mixture, seed: int, validation: Callable[[], dict[str, float]],
@@ -32,6 +36,7 @@ class ContrastiveArm(nn.Module):
         self.predictor.embed_tokens.requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.tensor(0.05).log())
         self._factor, self._seed, self._mixture, self._validation = y_encoder_factor, seed, mixture, validation
+        self._known: dict[str, Tensor] = {}  # embeddings of texts, kept while the Y-Encoder rests
         self._model = (model,)  # in a tuple, so that its frozen parts are not saved with the arm
 
     def module(self) -> nn.Module:
@@ -39,10 +44,11 @@ class ContrastiveArm(nn.Module):
         return self
 
     def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
-        """The predictor at the full rate, the Y-Encoder at a twentieth of it."""
+        """The predictor at the full rate, the Y-Encoder at a twentieth of it, or resting."""
         yield [p for p in self.predictor.parameters() if p.requires_grad], 1.0
         yield [self.log_temperature], 1.0
-        yield list(self.y_encoder.parameters()), self._factor
+        if self._factor:
+            yield list(self.y_encoder.parameters()), self._factor
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
         """InfoNCE on the batch of `step`; logs its source, the temperature, alignment and uniformity."""
@@ -53,7 +59,7 @@ class ContrastiveArm(nn.Module):
             query_ids, query_mask = (t.to(model.device) for t in model.query_tokenizer(batch.queries))
         predicted = self.predictor(batch.visual_tokens.to(model.device, torch.float32), query_ids, query_mask)
         predicted = F.normalize(predicted.float(), dim=-1)
-        texts = self.embed_texts(batch.texts)
+        texts = self.embed_texts(batch.texts) if self._factor else self._known_embeddings(batch.texts)
         # a target is one text or the mean of two; texts that own nothing stay as negatives
         targets, owner = _targets(texts, batch.owners.to(model.device))
         temperature = self.log_temperature.clamp(np.log(0.01), np.log(0.2)).exp()
@@ -76,6 +82,12 @@ class ContrastiveArm(nn.Module):
         back = torch.empty(len(order), dtype=torch.long)
         back[torch.tensor(order)] = torch.arange(len(order))
         return F.normalize(torch.cat(pieces).float()[back.to(model.device)], dim=-1)
+
+    def _known_embeddings(self, texts: list[str]) -> Float[Tensor, "texts dim"]:
+        with torch.no_grad():
+            if new := [text for text in dict.fromkeys(texts) if text not in self._known]:
+                self._known |= dict(zip(new, self.embed_texts(new), strict=True))
+            return torch.stack([self._known[text] for text in texts])
 
     def validate(self) -> dict[str, float]:
         """Whatever the recipe measures on held-out photos."""

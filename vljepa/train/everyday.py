@@ -4,7 +4,7 @@ Stage one is query-free, stage two mixes captions, labels and questions (arXiv:2
 `python -m vljepa train everyday --data DIR`; every part goes on from where a killed run stopped.
 """
 
-import json
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,28 +14,32 @@ from torch import Tensor
 
 from vljepa import checkpoint
 from vljepa.config import EVERYDAY, ModelConfig
+from vljepa.evaluate import share_right
 from vljepa.metrics import cider, recall_at_k
 from vljepa.model import VLJEPA
-from vljepa.questions import KINDS, daquar_questions, training_questions
+from vljepa.questions import KINDS, daquar_questions, evaluation_questions, training_questions
 from vljepa.text import TextTokenizer
 from vljepa.train import start
 from vljepa.train.bank import build_bank, build_landmarks
-from vljepa.train.batches import CaptionSource, LabelSource, Mixture, Part, Photos, QuestionSource
+from vljepa.train.batches import CaptionSource, LabelSource, MatchSource, Mixture, Part, Photos, QuestionSource
 from vljepa.train.contrastive import ContrastiveArm
 from vljepa.train.decoding import DecoderArm, train_tokenizer
 from vljepa.train.loop import Schedule, timed_progress, train
 from vljepa.train.photos import COPIES, PhotoSet, encode_photo_sets, encode_plain, load_photo_set, tokens_path
-from vljepa.train.text_corpus import caption_groups
+from vljepa.train.text_corpus import all_sentences, caption_groups
 from vljepa.x_encoder import FrameXEncoder
 
 SEED = 1
 PRETRAIN = Schedule(steps=300, learning_rate=1e-3)
-FINETUNE = Schedule(steps=360, learning_rate=4e-4)
-DECODER = Schedule(steps=1600, learning_rate=1.5e-3, weight_decay=0.01, save_every=100, validate_every=400)
+FINETUNE = Schedule(steps=360, learning_rate=4e-4, stop=250)
+BLEND = 0.6  # of the second stage's weights, the rest the first's (Wortsman et al., arXiv:2109.01903)
+QUERIES = Schedule(steps=850, learning_rate=6e-4, save_every=50, validate_every=300)
+DECODER = Schedule(steps=1100, learning_rate=2e-3, weight_decay=0.01, save_every=100, validate_every=550)
 
 CAPTION_QUERIES = (EVERYDAY.caption_query, EVERYDAY.caption_query, "Describe this video in detail.",
                    "What is happening?", "Describe the picture.")
 LABEL_QUERIES = (EVERYDAY.caption_query, "What is the action shown?", "What is this?", "What can be seen here?")
+MATCH_WORDINGS = ("Is this {}?", "Is there a {} here?", "Does this show {}?", "Is it {}?", "Do you see {}?")
 PHRASINGS = {
     "sports100": ("{}", "a photo of {}", "people doing {}", "someone doing {}", "a picture of the sport {}"),
     "imagenet1000": ("{}", "a photo of a {}", "a close-up of a {}", "there is a {} here", "a picture of a {}"),
@@ -46,41 +50,56 @@ PHRASINGS = {
 def train_everyday(data: Path, work: Path, out: Path) -> VLJEPA:
     """Train the whole checkpoint from the folder `data` into `out`; `work` keeps features, states and logs."""
     sets = {name: load_photo_set(data, name) for name in COPIES}
+    flickr, cache = sets["flickr8k"], work / "features"
     model = starting_model(EVERYDAY, list(sets.values()), work)
     assert isinstance(model.x_encoder, FrameXEncoder)
-    encode_photo_sets(model.x_encoder, list(sets.values()), work / "features", timed_progress())
-    photos = {name: _photos(s, work / "features", model) for name, s in sets.items()}
-    flickr = sets["flickr8k"]
-    validation = _retrieval_on_val(model, flickr, work / "features")
-    device = model.device
+    encode_photo_sets(model.x_encoder, list(sets.values()), cache, timed_progress())
+    _train_predictor(model, sets, work)
 
-    pretrain = ContrastiveArm(model, _pretraining(sets, photos), SEED, validation)
-    train(pretrain, PRETRAIN, work, "pretrain", device)
-    finetune = ContrastiveArm(model, _finetuning(sets, photos), SEED + 1, validation)
-    with torch.no_grad():
-        finetune.log_temperature.copy_(pretrain.log_temperature)
-    train(finetune, FINETUNE, work, "finetune", device)
-    model.requires_grad_(False).eval()
-
-    predicted, captions = _predictions(model, flickr, work / "features", "val")
+    predicted, captions = _predictions(model, flickr, cache, "val")
     _set_text_shift(model, predicted, captions)
     groups = caption_groups(flickr, data)
-    sentences = [s for group in groups for s in group]
-    assert model.config.y_decoder is not None
-    model.decoder_tokenizer = train_tokenizer(sentences, model.config.y_decoder.vocabulary)
-    with torch.autocast(device.type, torch.bfloat16):
-        embeddings = _cached(work / "sentences.npy", lambda: model.embed_text(sentences))
-    arm = DecoderArm(model, groups, 256, SEED, lambda: _caption_quality(model, predicted, captions), embeddings)
-    train(arm, DECODER, work, "decoder", device)
-    model.requires_grad_(False).eval()
+    embeddings = _train_decoder(model, groups, work, lambda: _caption_quality(model, predicted[:300], captions[:300]))
 
-    labels = [json.loads(line)["label"] for line in (data / "imagenet1000.jsonl").read_text().splitlines()]
+    labels = [row["label"] for row in sets["imagenet1000"].rows]
     sports = sorted({row["label"] for row in sets["sports100"].rows})
-    known = sentences + [caption for row in flickr.rows for caption in row["captions"]]
-    model.bank = build_bank(model, embeddings, known, labels, sports, SEED)
+    model.bank = build_bank(model, embeddings, all_sentences(flickr, data), labels, sports, SEED)
     model.landmarks = build_landmarks(model.bank, predicted, SEED)
     checkpoint.save(model, out)
     return model
+
+
+def _train_predictor(model: VLJEPA, sets: dict[str, PhotoSet], work: Path) -> None:
+    """Both stages, and more of the second for questions while the Y-Encoder rests."""
+    photos = {name: _photos(s, work / "features", model) for name, s in sets.items()}
+    retrieval = _retrieval_on_val(model, sets["flickr8k"], work / "features")
+    answers = _answers_on_val(model, sets["flickr8k"], work / "features", retrieval)
+    pretrain = ContrastiveArm(model, _pretraining(sets, photos), SEED, retrieval)
+    train(pretrain, PRETRAIN, work, "pretrain", model.device)
+    before = copy.deepcopy(pretrain.state_dict())
+    finetune = ContrastiveArm(model, _finetuning(sets, photos), SEED + 1, retrieval)
+    finetune.load_state_dict(before)
+    train(finetune, FINETUNE, work, "finetune", model.device)
+    # between the two stages' weights lies a model better than either at what the first had learned
+    after = {k: torch.lerp(before[k].float(), v.float(), BLEND).to(v.dtype) for k, v in finetune.state_dict().items()}
+    queries = ContrastiveArm(model, _querying(sets, photos), SEED + 2, answers, 0.0)
+    queries.load_state_dict(after)
+    train(queries, QUERIES, work, "queries", model.device)
+    model.requires_grad_(False).eval()
+
+
+def _train_decoder(
+    model: VLJEPA, groups: list[list[str]], work: Path, validation: Callable[[], dict[str, float]]
+) -> np.ndarray:
+    """The Y-Decoder and its vocabulary; returns the embeddings of the groups' sentences, in order."""
+    sentences = [s for group in groups for s in group]
+    assert model.config.y_decoder is not None
+    model.decoder_tokenizer = train_tokenizer(sentences, model.config.y_decoder.vocabulary)
+    with torch.autocast(model.device.type, torch.bfloat16):
+        embeddings = _cached(work / "sentences.npy", lambda: model.embed_text(sentences))
+    train(DecoderArm(model, groups, 256, SEED, validation, embeddings), DECODER, work, "decoder", model.device)
+    model.requires_grad_(False).eval()
+    return embeddings
 
 
 def starting_model(config: ModelConfig, sets: Sequence[PhotoSet], work: Path) -> VLJEPA:
@@ -135,13 +154,30 @@ def _finetuning(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture
     parts: list[Part] = [("captions", CaptionSource(photos["flickr8k"], captions, CAPTION_QUERIES), 0.46, 768)]
     parts += [(name, LabelSource(photos[name], _train_labels(sets[name]), PHRASINGS[name], LABEL_QUERIES), share, 512)
               for name, share in (("sports100", 0.12), ("imagenet1000", 0.05), ("exercise", 0.03))]
-    asked = training_questions(captions, SEED)
-    for kind, share in zip(KINDS, (0.13, 0.07, 0.06, 0.02, 0.02), strict=True):
-        of_kind = [q for q in asked if q.kind == kind]
-        candidates = sorted({c for q in of_kind for c in q.candidates})
-        parts.append((kind, QuestionSource(photos["flickr8k"], [(q.photo, q.text, q.answer) for q in of_kind],
-                                           candidates), share, 512))
+    parts += _asked(captions, photos["flickr8k"], (0.13, 0.07, 0.06, 0.02, 0.02), 512)
     return Mixture([*parts, ("daquar", _daquar(sets["daquar_qa"], photos["daquar_qa"]), 0.06, 512)])
+
+
+def _querying(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture:
+    """Mostly questions, in small batches: whether a named thing is there takes many steps to learn."""
+    captions = _train_captions(sets["flickr8k"])
+    parts: list[Part] = [("captions", CaptionSource(photos["flickr8k"], captions, CAPTION_QUERIES), 0.20, 768)]
+    for name, label_share, match_share in (("sports100", 0.09, 0.04), ("imagenet1000", 0.03, 0.03),
+                                           ("exercise", 0.02, 0.01)):
+        labels = _train_labels(sets[name])
+        parts += [(name, LabelSource(photos[name], labels, PHRASINGS[name], LABEL_QUERIES), label_share, 512),
+                  (f"is it {name}", MatchSource(photos[name], labels, MATCH_WORDINGS), match_share, 256)]
+    parts += _asked(captions, photos["flickr8k"], (0.26, 0.20, 0.05, 0.02, 0.02), 256)
+    return Mixture([*parts, ("daquar", _daquar(sets["daquar_qa"], photos["daquar_qa"]), 0.05, 384)])
+
+
+def _asked(captions: list[list[str]], photos: Photos, shares: Sequence[float], size: int) -> list[Part]:
+    asked, parts = training_questions(captions, SEED), list[Part]()
+    for kind, share in zip(KINDS, shares, strict=True):
+        rows = [(q.photo, q.text, q.answer) for q in asked if q.kind == kind]
+        candidates = sorted({c for q in asked if q.kind == kind for c in q.candidates})
+        parts.append((kind, QuestionSource(photos, rows, candidates), share, size))
+    return parts
 
 
 def _daquar(photo_set: PhotoSet, photos: Photos) -> QuestionSource:
@@ -177,6 +213,25 @@ def _retrieval_on_val(model: VLJEPA, flickr: PhotoSet, cache: Path) -> Callable[
         owners = [[i] for i, five in enumerate(captions) for _ in five]
         return {"val_i2t_r1": 100 * recall_at_k(similarity, positives, 1),
                 "val_t2i_r1": 100 * recall_at_k(similarity.T, owners, 1)}
+
+    return measure
+
+
+def _answers_on_val(
+    model: VLJEPA, flickr: PhotoSet, cache: Path, retrieval: Callable[[], dict[str, float]]
+) -> Callable[[], dict[str, float]]:
+    """Retrieval, and the share of presence, colour and count questions answered right, on validation photos."""
+    indices = flickr.indices("val")
+    captions = [flickr.rows[i]["captions"] for i in indices]
+    asked = {kind: evaluation_questions(captions, kind, SEED) for kind in ("presence", "colour", "count")}
+
+    def measure() -> dict[str, float]:
+        tokens = np.load(tokens_path(cache, flickr.name, 0), mmap_mode="r")[indices]
+        windows = torch.from_numpy(tokens).to(model.device, torch.float32)[:, None]
+        with torch.autocast(model.device.type, torch.bfloat16):
+            right = {f"val_{kind}": 100 * share_right(model, windows[[q.photo for q in questions]], questions)
+                     for kind, questions in asked.items()}
+        return {**retrieval(), **right}
 
     return measure
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ class Schedule:
     weight_decay: float = 0.05
     save_every: int = 50
     validate_every: int = 50
+    stop: int | None = None  # leave off at this step, before the rate has fallen to zero
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: linear warm-up, then a cosine to zero."""
@@ -32,6 +33,7 @@ class Schedule:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
 
 
+@runtime_checkable
 class Arm(Protocol):
     """What is trained: its parameters by group, its loss on the batch of a step, and what it logs."""
 
@@ -57,7 +59,8 @@ def train(arm: Arm, schedule: Schedule, folder: Path, name: str, device: torch.d
     state_path = folder / f"{name}.state.pt"
     start = _restore(arm.module(), optimiser, state_path)
     log = _Log(folder / f"{name}.log.jsonl", start)
-    bar = tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, desc=name, mininterval=5.0)
+    end = schedule.steps if schedule.stop is None else schedule.stop
+    bar = tqdm(range(start, end), initial=start, total=end, desc=name, mininterval=5.0)
     arm.module().train()
     for step in bar:
         torch.manual_seed(step)  # dropout too is the same after a resume
@@ -70,7 +73,7 @@ def train(arm: Arm, schedule: Schedule, folder: Path, name: str, device: torch.d
         nn.utils.clip_grad_norm_(arm.module().parameters(), 1.0)
         optimiser.step()
         said = {"loss": loss.item(), **said}
-        last = step + 1 == schedule.steps
+        last = step + 1 == end
         if last or (step + 1) % schedule.validate_every == 0:
             said |= _validated(arm)
         log.write(step, said)

@@ -1,0 +1,89 @@
+"""Draws the README's pictures of the app: `python docs/make_screenshots.py [--checkpoint everyday]`.
+
+Starts the app, opens a sample film in Chromium, and writes `docs/app.png` (light), `docs/app-dark.png` (3-D) and
+`docs/app-phone.png`. Needs what the tests need.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+DOCS = Path(__file__).resolve().parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+PATIENCE_MS = 300_000
+
+
+def main() -> None:
+    """Write the pictures beside this file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", default="everyday")
+    parser.add_argument("--film", type=int, default=0, help="which sample film, from 0")
+    parser.add_argument("--segment", type=int, default=3, help="which of its segments to stand in")
+    options = parser.parse_args()
+    browser_path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser_path is None:
+        sys.exit("error: no Chromium or Chrome found; `apt-get install chromium` and run this again")
+    with running_app(options.checkpoint) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        picture(browser, address, options, "app.png", DESK, "light")
+        picture(browser, address, options, "app-dark.png", DESK, "dark", dimensions=3)
+        picture(browser, address, options, "app-phone.png", PHONE, "light")
+
+
+@contextmanager
+def running_app(checkpoint: str) -> Iterator[str]:
+    """The app in a process of its own; gives its address."""
+    command = [sys.executable, "-u", "-m", "app", "--checkpoint", checkpoint]
+    with subprocess.Popen(command, cwd=DOCS.parent, stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout is not None
+        try:
+            for line in app.stdout:
+                print(line, end="")
+                if address := re.search(r"http://[\w.:]+", line):
+                    yield address[0]
+                    return
+            sys.exit("error: the app did not start")
+        finally:
+            app.terminate()
+
+
+def picture(browser: Browser, address: str, options: argparse.Namespace, name: str, size: dict[str, int],
+            scheme: str, dimensions: int = 2) -> None:
+    """Open the film, stand in a segment, and take one picture."""
+    context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=1.5)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    page.locator(".vlj-sample").nth(options.film).click()
+    page.wait_for_selector(".vlj-explore[data-state=ready]")
+    page.wait_for_function("document.querySelector('.vlj-caption') && !document.querySelector('.vlj-unread')")
+    stand_in(page, options.segment)
+    if dimensions == 3:
+        page.get_by_role("button", name="3D").click()
+        page.wait_for_timeout(4000)
+    page.wait_for_timeout(4000)  # the player's own controls fade
+    page.screenshot(path=DOCS / name)
+    print(f"wrote {DOCS / name}")
+    context.close()
+
+
+def stand_in(page: Page, segment: int) -> None:
+    """Seek to the middle of a segment and take the pointer away."""
+    count = page.locator(".vlj-caption").count()
+    page.evaluate("""index => { const [a, b] = [0, 1].map((k) => document.querySelectorAll('.vlj-segment')[index + k]);
+        const film = document.querySelector('.vlj-video'), at = (bar) => bar ? parseFloat(bar.style.left) / 100 : 1;
+        film.currentTime = film.duration * (0.35 * at(a) + 0.65 * at(b)); }""", min(segment, count - 1))
+    page.mouse.move(2, 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,434 @@
+"""The app as people meet it: a real Chromium on a real server, with a model that knows colours.
+
+A missing browser fails these tests, it never skips them.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from test_app import HOSTILE, ColourModel, film, landmarks, sound_only
+
+from app.engine import Engine
+from app.server import serve
+from app.store import Store
+from sample_media import SampleFilm
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+         "--disable-component-update", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+         "--ignore-gpu-blocklist", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
+PATIENCE_MS = 60_000  # a busy machine is slow, not broken
+
+
+class WatchedModel(ColourModel):
+    """Writes down what it does, and works as slowly as a file tells: it lives in the server's process."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(landmarks())
+        self.root = root
+
+    def embed(self, source, query=None, rate_hz=4.0):
+        self.delay_s = float((self.root / "delay").read_text())
+        self.note("embed")
+        stream = super().embed(source, query, rate_hz)
+        self.closed.clear()
+        threading.Thread(target=lambda: self.closed.wait() and self.note("closed"), daemon=True).start()
+        return stream
+
+    def decode(self, embeddings, readout="decoder"):
+        for _ in embeddings:
+            self.note("decode")
+        return super().decode(embeddings, readout)
+
+    def note(self, what: str) -> None:
+        with (self.root / "notes").open("a") as notes:
+            notes.write(f"{what}\n")
+
+
+def serve_colours(root: Path) -> None:
+    """What the server's process runs."""
+    samples = [SampleFilm("colours", "Four colours", root / "colours.mp4", root / "colours.mp4")]
+    engine = Engine(WatchedModel(root), "colours-1", Store(root / "cache/explore"), samples)
+    engine.posters()
+    serve(engine, "127.0.0.1", None)
+
+
+class App:
+    """A served app and what the browser said while it was used."""
+
+    def __init__(self, address: str, root: Path) -> None:
+        self.address, self.media = address, root
+        self.complaints: list[str] = []
+
+    def noted(self, what: str) -> int:
+        """How often the model did that so far."""
+        return (self.media / "notes").read_text().split().count(what)
+
+    def slow_down(self, delay_s: float) -> None:
+        (self.media / "delay").write_text(str(delay_s))
+
+    def watch(self, page: Page) -> None:
+        page.on("console", lambda m: self.complaints.append(f"console: {m.text}") if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(f"page: {error}"))
+        page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: self.complaints.append(f"outside: {request.url}")
+                if not request.url.startswith((self.address, "data:", "blob:")) else None)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory) -> Iterator[App]:
+    root = tmp_path_factory.mktemp("app")
+    film(root / "colours.mp4", scenes=("red", "green", "blue", "white"), size=(320, 180))
+    (root / "notes").touch()
+    (root / "delay").write_text("0")
+    # a process of its own: gradio leaves event loops behind, which would be warnings here
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    command = [sys.executable, "-c", f"import test_app_browser as t; t.serve_colours(t.Path({str(root)!r}))"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env={**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}) as server:
+        assert server.stdout is not None
+        said = []
+        for line in server.stdout:
+            said.append(line)
+            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
+                break
+        else:
+            pytest.fail("the app did not start:\n" + "".join(said))
+        drain = threading.Thread(target=server.stdout.read, daemon=True)
+        drain.start()
+        yield App(address[0], root)
+        server.terminate()
+        drain.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), os.environ.get("VLJEPA_BROWSER"))
+    if path is None:
+        pytest.fail("these tests need Chromium or Chrome: `apt-get install chromium`, or name one in VLJEPA_BROWSER")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(app, browser) -> Iterator[Page]:
+    """A fresh visitor with an open start page; fails the test if the browser complained about anything."""
+    yield from visitor(app, browser)
+
+
+def visitor(app, browser, **context) -> Iterator[Page]:
+    app.complaints.clear()
+    app.slow_down(0)
+    visit = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
+    page = visit.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    app.watch(page)
+    page.goto(app.address)
+    page.wait_for_selector(".vlj-explore[data-ready]")
+    yield page
+    visit.close()
+    assert app.complaints == []
+
+
+def open_sample(page: Page) -> None:
+    page.get_by_role("button", name="Four colours").click()
+    ready(page)
+
+
+def upload(page: Page, path: Path) -> None:
+    page.locator(".vlj-file").set_input_files(path)
+
+
+def ready(page: Page) -> None:
+    page.wait_for_selector(".vlj-explore[data-state=ready]")
+    page.wait_for_function("document.querySelector('.vlj-caption') && !document.querySelector('.vlj-unread')")
+    page.wait_for_function("document.querySelector('.vlj-plot:not([hidden])').data?.[3].x.length > 0")
+
+
+def captions(page: Page) -> list[str]:
+    return page.locator(".vlj-what").all_inner_texts()
+
+
+def time_of(page: Page) -> float:
+    return page.evaluate("document.querySelector('.vlj-video').currentTime")
+
+
+def seeks_to(page: Page, seconds: float) -> None:
+    page.wait_for_function(f"Math.abs(document.querySelector('.vlj-video').currentTime - {seconds}) < 0.1")
+
+
+def slide(page: Page, name: str, value: float) -> None:
+    page.locator(f"input[name={name}]").evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', { bubbles: true })); }", value)
+
+
+def complaint(page: Page) -> str:
+    page.wait_for_selector(".vlj-alert:not([hidden])")
+    return page.locator(".vlj-alert-text").inner_text()
+
+
+def test_an_upload_is_analysed_and_its_segments_lead_the_player(app, page):
+    path = film(app.media / "mine.mp4", scenes=("blue", "red", "green"), size=(320, 180))
+    upload(page, path)
+    ready(page)
+    assert page.locator(".vlj-title").inner_text() == "mine.mp4"
+    assert [c.split()[0] for c in captions(page)] == ["blue", "red", "green"]
+    page.locator(".vlj-segment").nth(1).click()
+    seeks_to(page, 2.0)
+    page.locator(".vlj-caption").nth(2).click()
+    seeks_to(page, 4.0)
+    expect(page.locator(".vlj-caption.vlj-now")).to_contain_text("green")
+    assert page.evaluate("document.querySelector('.vlj-video').textTracks[0].activeCues[0].text").startswith("green")
+    assert page.get_by_role("status").first.inner_text().startswith("green")
+
+
+def test_a_click_on_a_point_of_the_map_leads_the_player_too(page):
+    open_sample(page)
+    x, y = page.evaluate("""() => { const p = document.querySelector('[data-plot="2"]'), t = p.data[3], i = 13,
+        l = p._fullLayout, b = p.getBoundingClientRect();
+        return [b.left + l.xaxis._offset + l.xaxis.l2p(t.x[i]), b.top + l.yaxis._offset + l.yaxis.l2p(t.y[i])]; }""")
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y, steps=4)
+    page.wait_for_function("document.querySelector('[data-plot=\"2\"] .hoverlayer').childElementCount > 0")
+    page.mouse.click(x, y)
+    page.wait_for_function("document.querySelector('.vlj-video').currentTime > 2 - 0.1")
+    assert 2.0 <= time_of(page) < 4.0, "a green point, for the green scene"
+
+
+def test_while_it_plays_the_cursor_moves_in_timeline_list_and_map(page):
+    open_sample(page)
+    picture = "document.querySelector('.vlj-trail').toDataURL()"
+    before = page.evaluate(picture)
+    page.locator("body").press("Space")
+    page.wait_for_function("document.querySelector('.vlj-video').currentTime > 2.3")
+    assert page.locator(".vlj-caption").nth(1).get_attribute("class").endswith("vlj-now")
+    page.locator("body").press("Space")
+    page.wait_for_function("document.querySelector('.vlj-video').paused")
+    page.wait_for_timeout(200)
+    at = float(page.locator(".vlj-cursor").get_attribute("aria-valuenow"))
+    assert at == pytest.approx(time_of(page), abs=0.1)
+    assert page.evaluate(picture) != before
+
+
+def test_arrow_keys_step_through_the_segments_and_the_focus_goes_along(page):
+    open_sample(page)
+    page.locator(".vlj-segment").first.focus()
+    page.keyboard.press("ArrowRight")
+    seeks_to(page, 2.0)
+    page.keyboard.press("ArrowRight")
+    seeks_to(page, 4.0)
+    page.keyboard.press("ArrowLeft")
+    seeks_to(page, 2.0)
+    assert page.evaluate("document.activeElement.dataset.index") == "1"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_sliders_cut_again_without_encoding_and_keep_the_map_as_it_was(app, page):
+    open_sample(page)
+    page.get_by_role("button", name="3D").click()
+    page.wait_for_function("document.querySelector('[data-plot=\"3\"]').data?.[3].x.length > 0")
+    plot = page.locator('[data-plot="3"]').element_handle()
+    plot.evaluate("p => Plotly.relayout(p, { 'scene.camera.eye': { x: 0.3, y: 1.7, z: 0.4 } })")
+    embedded, decoded = app.noted("embed"), app.noted("decode")
+    slide(page, "value", 2)
+    expect(page.locator(".vlj-segment")).to_have_count(2)
+    page.wait_for_function("!document.querySelector('.vlj-unread')")
+    assert page.locator("input[name=method][value=count]").is_checked()
+    page.get_by_text("Seconds each").first.click()
+    slide(page, "value", 2)
+    expect(page.locator(".vlj-segment")).to_have_count(4)
+    assert app.noted("embed") == embedded
+    assert app.noted("decode") - decoded <= 2, "only what was new is decoded"
+    assert plot.evaluate("p => p === document.querySelector('[data-plot=\"3\"]') && p.isConnected")
+    eye = plot.evaluate("p => p._fullLayout.scene._scene.getCamera().eye")
+    assert eye == pytest.approx({"x": 0.3, "y": 1.7, "z": 0.4})
+
+
+def test_settings_are_undone_reset_and_remembered(page):
+    open_sample(page)
+    slide(page, "value", 3)
+    expect(page.locator(".vlj-segment")).to_have_count(3)
+    page.get_by_text("Bank", exact=True).click()
+    expect(page.locator(".vlj-readout-fact")).to_have_text("Captions: nearest sentence of the bank")
+    page.get_by_role("button", name="Undo the last change").click()
+    expect(page.locator(".vlj-readout-fact")).to_have_text("Captions: written by the decoder")
+    page.reload()
+    page.wait_for_selector(".vlj-explore[data-ready]")
+    open_sample(page)
+    expect(page.locator(".vlj-segment")).to_have_count(3)
+    page.get_by_role("button", name="Reset all settings").click()
+    expect(page.locator(".vlj-segment")).to_have_count(4)
+    expect(page.locator(".vlj-ledger")).to_have_text("4 decodes instead of 8 at one a second: 50 % of decoding saved")
+
+
+def test_every_download_is_a_valid_file_with_the_films_name(page):
+    open_sample(page)
+    contents = {}
+    for kind in ("JSON", "SRT", "VTT", "CSV", "NPZ"):
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=kind).click()
+        assert waiting.value.suggested_filename.startswith("Four-colours-")
+        contents[kind] = Path(waiting.value.path())
+    told = json.loads(contents["JSON"].read_text())
+    assert [s["end_s"] for s in told["segments"]] == [2.0, 4.0, 6.0, 8.0]
+    assert contents["VTT"].read_text().startswith("WEBVTT")
+    assert contents["SRT"].read_text().count("-->") == 4
+    assert len(contents["CSV"].read_text().splitlines()) == 5
+    assert np.load(contents["NPZ"], allow_pickle=False)["embeddings"].shape == (32, 8)
+
+
+def test_hostile_names_queries_and_captions_are_only_text(app, page):
+    path = film(app.media / "plain.mp4", scenes=("red", "white"), size=(320, 180))
+    hostile = app.media / HOSTILE.replace("/", "")
+    path.rename(hostile)
+    upload(page, hostile)
+    ready(page)
+    page.get_by_text("Advanced").click()
+    page.locator("input[name=query]").fill("${alert(1)}<img src=x onerror=alert(2)>")
+    page.get_by_role("button", name="Watch again").click()
+    page.wait_for_function("document.querySelector('.vlj-meta').textContent.includes('query')")
+    ready(page)
+    assert page.locator(".vlj-title").inner_text() == HOSTILE
+    assert "<img src=x onerror=alert(2)>" in page.locator(".vlj-meta").inner_text()
+    assert captions(page)[0] == "red <b>${1}"
+    assert page.locator(".vlj-explore img[src=x], .vlj-caption b").count() == 0
+    assert "&lt;b&gt;" in page.evaluate("document.querySelector('.vlj-video').textTracks[0].cues[0].text")
+
+
+def test_bad_files_are_told_in_one_sentence_and_the_app_goes_on(app, page):
+    (app.media / "empty.mp4").write_bytes(b"")
+    (app.media / "words.mp4").write_text("These are words. " * 99)
+    sound_only(app.media / "song.m4a")
+    for name, reason in {"empty.mp4": "empty", "words.mp4": "not a video", "song.m4a": "no moving picture"}.items():
+        upload(page, app.media / name)
+        page.wait_for_function(f"document.querySelector('.vlj-alert-text').textContent.includes({json.dumps(reason)})")
+        assert complaint(page).startswith(name)
+        assert page.locator(".vlj-start").is_visible()
+    open_sample(page)
+    assert page.locator(".vlj-alert").is_hidden()
+
+
+def test_a_truncated_film_is_shown_as_far_as_it_goes(app, page):
+    whole = film(app.media / "whole.mkv", scenes=("red", "green", "blue", "white"), size=(640, 480))
+    (app.media / "torn.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
+    upload(page, app.media / "torn.mkv")
+    ready(page)
+    assert "cut off" in complaint(page)
+
+
+def test_cancel_stops_the_work_and_the_film_can_be_opened_again(app, page):
+    app.slow_down(0.1)
+    closed = app.noted("closed")
+    path = film(app.media / "long.mp4", scenes=("red", "green"), seconds_each=6, size=(320, 180))
+    upload(page, path)
+    page.wait_for_function("document.querySelector('.vlj-stage').textContent.startsWith('Watching')")
+    page.get_by_role("button", name="Cancel").click()
+    assert page.locator(".vlj-start").is_visible()
+    until = time.monotonic() + 5
+    while app.noted("closed") == closed and time.monotonic() < until:
+        page.wait_for_timeout(50)
+    assert app.noted("closed") == closed + 1, "the model still watches"
+    app.slow_down(0)
+    upload(page, path)
+    ready(page)
+
+
+def test_opening_again_is_instant_and_needs_no_model(app, page):
+    open_sample(page)
+    embedded = app.noted("embed")
+    page.get_by_role("button", name="← Films").click()
+    started = time.perf_counter()
+    open_sample(page)
+    assert time.perf_counter() - started < 5
+    assert app.noted("embed") == embedded
+
+
+def test_player_map_timeline_and_list_fit_one_screen(page):
+    open_sample(page)
+    for part in ("player", "map", "list", "timeline"):
+        box = page.locator(f".vlj-{part}").bounding_box()
+        assert box["y"] + box["height"] <= 800, part
+        assert box["x"] + box["width"] <= 1280, part
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(app, browser, scheme):
+    for page in visitor(app, browser, viewport={"width": 390, "height": 844}, color_scheme=scheme):
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        open_sample(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        tab, facts = (page.locator(s).first.bounding_box() for s in ("button[role=tab]", ".vlj-facts"))
+        assert tab["y"] >= facts["y"] + facts["height"] - 1 or tab["y"] + tab["height"] <= facts["y"] + 1
+        colour = page.evaluate("getComputedStyle(document.querySelector('.vlj-map')).backgroundColor")
+        assert colour == {"light": "rgb(255, 255, 255)", "dark": "rgb(24, 27, 37)"}[scheme]
+
+
+def test_light_and_dark_can_be_switched_and_are_remembered(page):
+    dark = "document.body.classList.contains('dark')"
+    before = page.evaluate(dark)
+    page.get_by_role("button", name="Switch between light and dark").click()
+    assert page.evaluate(dark) != before
+    page.reload()
+    page.wait_for_selector(".vlj-explore[data-ready]")
+    page.wait_for_function(f"{dark} !== {json.dumps(before)}")
+
+
+def test_two_viewers_do_not_wait_for_each_other(app, browser, page):
+    open_sample(page)
+    for other in visitor(app, browser):
+        open_sample(other)
+        slide(other, "value", 2)
+        expect(other.locator(".vlj-segment")).to_have_count(2)
+        expect(page.locator(".vlj-segment")).to_have_count(4)
+
+
+def test_everything_that_can_be_pressed_has_a_name(page):
+    open_sample(page)
+    nameless = page.evaluate("""() => [...document.querySelectorAll('.vlj-explore, .vlj-top')]
+        .flatMap((part) => [...part.querySelectorAll('button, input')])
+        .filter((n) => !(n.ariaLabel || n.textContent.trim() || n.labels?.[0]?.textContent.trim()))
+        .map((n) => n.outerHTML)""")
+    assert nameless == []
+
+
+def test_the_command_starts_the_real_model_and_reads_a_sample_film(smoke, browser, tmp_path):
+    command = [sys.executable, "-u", "-m", "app", "--checkpoint", str(smoke)]
+    environment = {**os.environ, "VLJEPA_CACHE": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+                          cwd=Path(__file__).parent.parent) as server:
+        said = []
+        assert server.stdout is not None
+        while not (address := re.search(r"http://127\.0\.0\.1:\d+", "".join(said))):
+            line = server.stdout.readline()
+            assert line, "".join(said)
+            said.append(line)
+        real = App(address[0], tmp_path)
+        for page in visitor(real, browser):
+            assert "smoke" in page.locator(".vlj-facts").inner_text()
+            page.locator(".vlj-sample").last.click()
+            ready(page)
+            assert all(captions(page))
+            page.locator(".vlj-help summary").click()
+            assert "no landmark sentences" in page.locator(".vlj-map-help").inner_text()
+        server.terminate()
+
+
+def test_an_unknown_checkpoint_is_one_line_and_a_status():
+    command = [sys.executable, "-m", "app", "--checkpoint", "nonesuch"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1].startswith("error: no checkpoint named 'nonesuch'")
+    assert "Traceback" not in told.stderr

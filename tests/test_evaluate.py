@@ -1,0 +1,81 @@
+"""`python -m vljepa evaluate` on a folder of drawn pictures, and the shipped checkpoint on real ones where they are."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import vljepa
+from vljepa import evaluate
+from vljepa.train.smoke import draw_pictures
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("VLJEPA_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The layout that the README documents, with pictures the smoke recipe draws."""
+    root = tmp_path_factory.mktemp("data")
+    pictures, captions = draw_pictures(60, seed=7)
+    for i, picture in enumerate(pictures):
+        cv2.imwrite(str(root / f"{i}.png"), picture[..., ::-1])
+    # the questions' rules know dogs and shirts, not rings: dress the captions so that there is something to ask
+    dressed = [[f"a dog beside {c}" if i % 2 else f"a man in a red shirt on a beach beside {c}" for c in three]
+               for i, three in enumerate(captions)]
+    flickr = [{"file": f"{i}.png", "split": "test", "captions": dressed[i]} for i in range(60)]
+    sports = [{"file": f"{i}.png", "split": "val", "label": ("red ball", "blue box", "green flag")[i % 3]}
+              for i in range(30)]
+    for name, rows in (("flickr8k", flickr), ("sports100", sports)):
+        (root / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return root
+
+
+def test_the_command_writes_every_figure_with_where_it_came_from(folder, smoke, tmp_path):
+    out = tmp_path / "metrics.json"
+    command = [sys.executable, "-m", "vljepa", "evaluate", "--data", folder, "--checkpoint", f"{smoke}", "--json", out]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(out.read_text())
+    assert {"i2t_r1", "t2i_r1"} <= set(found["retrieval"])
+    assert {"cider", "cider_bank"} <= set(found["caption"])
+    assert {"presence", "blank_presence", "questions_presence"} <= set(found["vqa"])
+    assert found["classification"]["labels"] == 3
+    assert found["retrieval"]["photos"] == 60
+    provenance = found["provenance"]
+    assert provenance["command"].startswith("python -m vljepa evaluate --data")
+    assert provenance["machine"]
+    assert str(folder.parent) not in out.read_text()
+
+
+def test_missing_data_is_one_line(smoke, tmp_path):
+    command = [sys.executable, "-m", "vljepa", "evaluate", "--data", tmp_path, "--checkpoint", f"{smoke}"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert "flickr8k.jsonl" in run.stderr
+
+
+def test_a_blank_clip_cannot_answer_whether_a_thing_is_there(folder, smoke):
+    """The same grey frame for yes and no: language alone, and the questions are balanced for each object."""
+    model = vljepa.load(smoke, device="cpu")
+    photos = evaluate.encode(model, folder, "flickr8k", "test")
+    found = evaluate.question_answering(model, photos, [row["captions"] for row in photos.rows])
+    assert found["blank_presence"] == pytest.approx(50.0)
+
+
+@pytest.mark.skipif(not (DATA / "flickr8k.jsonl").exists(), reason="needs the training data beside the checkout")
+def test_the_shipped_checkpoint_finds_real_photos_by_their_captions():
+    """Part of the validation photos, so that a broken weight or a swapped channel shows."""
+    model = vljepa.load("everyday")
+    rows = [r for r in map(json.loads, (DATA / "flickr8k.jsonl").read_text().splitlines()) if r["split"] == "val"][:150]
+    side = model.config.x_encoder.image_size
+    tokens = model.encode_frames(np.stack([evaluate._read(DATA / row["file"], side) for row in rows]))[:, None]
+    found = evaluate.retrieval(model, model.predict_windows(tokens), [row["captions"] for row in rows])
+    assert found["i2t_r1"] > 50
+    assert found["t2i_r1"] > 45

@@ -1,5 +1,6 @@
 """Embed, cut, caption: with a model whose embeddings are known, and once with a video and a real one."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sample_media import sample_films
 from vljepa.analysis import CutSettings, analyze, build_tree, caption_stream, cut, cut_warning, end_s, spans
+from vljepa.checkpoint import SHIPPED, load
 from vljepa.readout import Caption
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
@@ -168,6 +171,17 @@ def test_an_embedding_that_is_not_a_number_is_refused() -> None:
     trajectory.embeddings[5, 0] = np.nan
     with pytest.raises(ValueError, match="step 5 of 121 is not finite"):
         caption_stream(FakeModel(trajectory), trajectory, CutSettings())
+
+
+@pytest.mark.skipif(not (SHIPPED / "everyday" / "config.json").exists(), reason="everyday is not trained yet")
+def test_the_auto_cut_finds_the_scenes_of_the_sample_films(tmp_path: Path) -> None:
+    model = load("everyday")
+    for film in sample_films(tmp_path):
+        found = [s.start_s for s in analyze(model, film.path).segments[1:]]
+        scenes = json.loads(film.truth.read_text())["scenes"][1:]
+        cuts = [sum(s["dissolve_s"]) / 2 if s["dissolve_s"] else s["start_s"] for s in scenes]
+        hits = sum(min(abs(cut - boundary) for boundary in [*found, -9.0]) <= 1.0 for cut in cuts)
+        assert 2 * hits / (len(found) + len(cuts)) >= 0.8, film.name
 
 
 @pytest.mark.parametrize(("options", "message"), [

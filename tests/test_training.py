@@ -56,7 +56,7 @@ def test_a_question_comes_with_its_photo_and_all_candidates():
 
 
 def test_a_mixture_depends_on_seed_and_step_alone():
-    source = CaptionSource(photos(), [[str(i)] for i in range(10)])
+    source = CaptionSource(photos(), [[f"{i} a", f"{i} b"] for i in range(10)])
     mixture = Mixture([("one", source, 0.5, 4), ("other", source, 0.5, 6)])
     names, sizes = set(), set()
     for step in range(20):
@@ -65,7 +65,7 @@ def test_a_mixture_depends_on_seed_and_step_alone():
         assert name == again
         assert batch.texts == remake().texts
         names.add(name)
-        sizes.add(len(batch.texts))
+        sizes.add(len(batch.visual_tokens))
     assert names == {"one", "other"}
     assert sizes == {4, 6}
 

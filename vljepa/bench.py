@@ -8,20 +8,19 @@
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from vljepa.provenance import provenance
 
 if TYPE_CHECKING:
     from vljepa.model import VLJEPA
@@ -59,27 +58,6 @@ def run(args: argparse.Namespace) -> None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         results = {**values, "details": details, **provenance(args.checkpoint)}
         args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-
-def provenance(checkpoint: str) -> dict[str, Any]:
-    """What a number must carry to be believed: command, commit, machine, versions, date."""
-    import torch
-
-    words = [Path(word).name if os.sep in word and Path(word).is_absolute() else word for word in sys.argv[1:]]
-    return {
-        "checkpoint": checkpoint,
-        "command": " ".join(["python -m vljepa", *words]),
-        "commit": _git("rev-parse", "--short", "HEAD") + ("-dirty" if _git("status", "--porcelain") else ""),
-        "machine": f"{_processor()}, {cores()} cores, {_memory_gb():.0f} GB",
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def measure_analysis(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
@@ -228,25 +206,6 @@ def peak_memory_mb() -> float:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-
-
-def _git(*words: str) -> str:
-    try:
-        folder = Path(__file__).resolve().parent
-        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:
-        return "unknown"
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if (
-        cpuinfo.exists()) else []
-    return names[0].split(":", 1)[1].strip() if names else platform.processor() or platform.machine()
-
-
-def _memory_gb() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3 if hasattr(os, "sysconf") else 0.0
 
 
 def _analyse_and_tell_memory(checkpoint: str, video: str) -> None:

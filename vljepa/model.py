@@ -90,7 +90,7 @@ class VLJEPA(nn.Module):
     @torch.inference_mode()
     def predict(
         self, visual_tokens: Float[Tensor, "batch time tokens dim"], query: str | Sequence[str] | None = None
-    ) -> Float[np.ndarray, "batch dim"]:
+    ) -> Float[np.ndarray, "batch embed"]:
         """Predicted embeddings, unit length, of windows of visual tokens; one query for all or one each."""
         queries: Sequence[str | None] = [query] if query is None or isinstance(query, str) else query
         tokens, mask = self._query_tokens(queries)
@@ -102,7 +102,7 @@ class VLJEPA(nn.Module):
     def predict_windows(
         self, visual_tokens: Float[Tensor, "windows time tokens dim"], query: str | Sequence[str] | None = None,
         at_once: int = 128,
-    ) -> Float[np.ndarray, "windows dim"]:
+    ) -> Float[np.ndarray, "windows embed"]:
         """`predict` for any number of windows, `at_once` at a time."""
         shared = query is None or isinstance(query, str)
         return np.concatenate([
@@ -110,7 +110,7 @@ class VLJEPA(nn.Module):
             for i in range(0, len(visual_tokens), at_once)])
 
     @torch.inference_mode()
-    def embed_text(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:
+    def embed_text(self, texts: Sequence[str]) -> Float[np.ndarray, "texts embed"]:
         """Target embeddings of texts, unit length. ValueError on an empty list or an empty text."""
         if len(texts) == 0:
             raise ValueError("give at least one text to embed")
@@ -125,7 +125,7 @@ class VLJEPA(nn.Module):
             embeddings[chunk] = F.normalize(target.float(), dim=-1).cpu().numpy()
         return embeddings
 
-    def decode(self, embeddings: Float[np.ndarray, "batch dim"], readout: str | None = None) -> list[Caption]:
+    def decode(self, embeddings: Float[np.ndarray, "batch embed"], readout: str | None = None) -> list[Caption]:
         """One sentence for each predicted embedding, by "decoder" or "bank"; None takes the checkpoint's first."""
         readout = self.readouts[0] if readout is None else readout
         check_readout(readout, self.readouts)
@@ -137,11 +137,11 @@ class VLJEPA(nn.Module):
             return self.bank.nearest(as_text)
         return self._write(as_text)
 
-    def write(self, as_text: Float[np.ndarray, "batch dim"], beams: int = 3) -> list[str]:
+    def write(self, as_text: Float[np.ndarray, "batch embed"], beams: int = 3) -> list[str]:
         """Sentences for embeddings of texts: beam search, then the candidate whose own embedding is nearest."""
         return [caption.text for caption in self._write(as_text, beams)]
 
-    def _write(self, as_text: Float[np.ndarray, "batch dim"], beams: int = 3) -> list[Caption]:
+    def _write(self, as_text: Float[np.ndarray, "batch embed"], beams: int = 3) -> list[Caption]:
         assert self.y_decoder is not None and self.decoder_tokenizer is not None
         tokens, _ = self.y_decoder.generate(torch.from_numpy(as_text).to(self.device), beams)
         texts = [[self._sentence(beam.tolist()) for beam in candidates] for candidates in tokens]

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 
 def provenance(checkpoint: str) -> dict[str, Any]:
     """JSON-ready facts about this run. Absolute paths are cut to their last part; "-dirty": uncommitted changes."""
+    import torch  # slow to import, and help texts should not wait for it
+
     program = "python -m vljepa" if Path(sys.argv[0]).name == "__main__.py" else f"python docs/{Path(sys.argv[0]).name}"
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return {

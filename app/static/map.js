@@ -176,7 +176,7 @@ export class MapView {
         marker: { size: three ? 2 : 4, color: faint, opacity: three ? 0.45 : 0.55 } },
       { ...this.wordTrace(three), name: 'words' },
       { ...common, ...at(this.path), mode: 'lines', name: 'path', hoverinfo: 'skip', customdata: this.path.t,
-        line: { width: three ? 4 : 1.2, color: cssColour(this.root, '--vlj-path') } },
+        line: { width: three ? 4 : 1.2, color: cssColour(this.root, three ? '--vlj-faint' : '--vlj-path') } },
       { ...common, ...at(this.path), mode: 'markers', name: 'film', customdata: this.path.t,
         hovertemplate: '%{text}<extra></extra>', ...this.pointStyle(d) },
       { ...common, x: [], y: [], ...(three ? { z: [] } : {}), mode: 'markers', name: 'now', hoverinfo: 'skip',
@@ -198,7 +198,7 @@ export class MapView {
 
   wordTrace(three) {
     const words = this.kind !== 'pca' && this.landmarks ? this.landmarks.words : [];
-    const style = { mode: 'text', hoverinfo: 'skip', showlegend: false, text: words.map((w) => plain(w.words)),
+    const style = { mode: 'text', textposition: 'top center', hoverinfo: 'skip', showlegend: false, text: words.map((w) => plain(w.words)),
       textfont: { size: 11, color: cssColour(this.root, '--vlj-quiet'), family: 'system-ui, sans-serif' } };
     if (!three) return { ...style, type: 'scatter', x: [], y: [], text: [] }; // see drawWords
     const few = words.slice(0, 14); // they cannot be kept apart in a scene that turns
@@ -232,7 +232,8 @@ export class MapView {
     context.strokeStyle = cssColour(this.root, '--vlj-card');
     context.fillStyle = cssColour(this.root, '--vlj-quiet');
     for (const { words, xy } of this.landmarks.words) {
-      const [x, y] = this.pixel(xy[0], xy[1]);
+      const [x, middle] = this.pixel(xy[0], xy[1]);
+      const y = middle - 14; // in the middle itself a film would pass through the word
       const half = context.measureText(words).width / 2 + 5;
       if (taken.some(([a, b, h]) => Math.abs(a - x) < half + h && Math.abs(b - y) < 18)) continue;
       taken.push([x, y, half]);

@@ -1,6 +1,7 @@
 // What the views share: one film, one cut, one clock. Views listen; only the page's own code writes.
 
-export const DEFAULTS = Object.freeze({ method: 'auto', count: 6, interval: 5, smoothing_s: 0, min_length_s: 0,
+// As the library has them: the page and the command line cut alike.
+export const DEFAULTS = Object.freeze({ method: 'auto', count: 6, interval: 5, smoothing_s: 0, min_length_s: 1,
   readout: 'decoder', query: '', rate_hz: 4, dimensions: 2, colour: 'segment' });
 const KEY = 'vljepa.explore';
 

@@ -135,20 +135,15 @@ class VLJEPA(nn.Module):
         if readout == "bank":
             assert self.bank is not None
             return self.bank.nearest(as_text)
-        return self._write(as_text)
+        texts = self.write(as_text if self.bank is None else self.bank.project(as_text))
+        similarity = (self.embed_text(texts) * as_text).sum(axis=1)
+        return [Caption(text, "decoder", float(s)) for text, s in zip(texts, similarity, strict=True)]
 
     def write(self, as_text: Float[np.ndarray, "batch embed"], beams: int = 3) -> list[str]:
-        """Sentences for embeddings of texts: beam search, then the candidate whose own embedding is nearest."""
-        return [caption.text for caption in self._write(as_text, beams)]
-
-    def _write(self, as_text: Float[np.ndarray, "batch embed"], beams: int = 3) -> list[Caption]:
+        """The Y-Decoder's likeliest sentences for embeddings of texts, by beam search."""
         assert self.y_decoder is not None and self.decoder_tokenizer is not None
         tokens, _ = self.y_decoder.generate(torch.from_numpy(as_text).to(self.device), beams)
-        texts = [[self._sentence(beam.tolist()) for beam in candidates] for candidates in tokens]
-        written = self.embed_text([t for candidates in texts for t in candidates]).reshape(len(texts), beams, -1)
-        similarity = np.einsum("nbd,nd->nb", written, as_text)
-        best = similarity.argmax(axis=1)
-        return [Caption(texts[i][b], "decoder", float(similarity[i, b])) for i, b in enumerate(best)]
+        return [self._sentence(candidates[0].tolist()) for candidates in tokens]
 
     def _sentence(self, ids: list[int]) -> str:
         assert self.decoder_tokenizer is not None

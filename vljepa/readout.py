@@ -1,7 +1,8 @@
 """Read-outs: two ways to turn an embedding into a sentence, the Y-Decoder and the caption bank.
 
-The decoder writes a few candidate sentences and keeps the one whose own embedding is nearest to what was asked;
-the bank can only pick one of its stored sentences.
+The decoder writes a sentence of its own; the bank can only pick one of its stored sentences. A prediction is no text's
+embedding, so before the decoder reads it, it is replaced by a mean of the bank's embeddings, weighted by their nearness:
+DeCap's projection (Li et al., arXiv:2303.03032).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from safetensors.numpy import load_file, save_file
 
 READOUTS = ("decoder", "bank")
+PROJECTION_TEMPERATURE = 0.04  # of the softmax over cosines; chosen on validation photos (docs/log.md)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class CaptionBank:
         similarity = embeddings @ self.embeddings.T
         best = similarity.argmax(axis=1)
         return [Caption(self.texts[b], "bank", float(similarity[i, b])) for i, b in enumerate(best)]
+
+    def project(self, embeddings: Float[np.ndarray, "batch dim"]) -> Float[np.ndarray, "batch dim"]:
+        """Each unit embedding as the nearness-weighted mean of the bank's, at unit length."""
+        nearness = embeddings @ self.embeddings.T / PROJECTION_TEMPERATURE
+        weights = np.exp(nearness - nearness.max(axis=1, keepdims=True))
+        return normalise(weights @ self.embeddings)
 
     def save(self, folder: Path) -> None:
         """Write `bank.txt`, one sentence a line, and `bank.safetensors`."""

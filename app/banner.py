@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 
-MEASURES = (
-    ("retrieval.i2t_r1", "finds the right one of 5,000 sentences for a photo", "{:.0f} %"),
-    ("caption.cider", "captions agree with people's (CIDEr; one person against others: 0.79)", "{:.2f}"),
-    ("vqa.presence", "says rightly whether a thing is there (guessing: 50 %)", "{:.0f} %"),
-    ("vqa.count", "counts rightly", "{:.0f} %"),
-    ("classification.sports100", "names the sport, of 100", "{:.0f} %"),
+MEASURES = (  # key, meaning, form, key of what the commonest answer alone would score
+    ("retrieval.i2t_r1", "picks a right sentence for a photo, of 5,000", "{:.0f} %", ""),
+    ("caption.cider", "how far captions agree with people's (CIDEr)", "{:.2f}", ""),
+    ("vqa.presence", "says rightly whether a thing is there", "{:.0f} %", "vqa.majority_presence"),
+    ("vqa.colour", "names a colour rightly", "{:.0f} %", "vqa.majority_colour"),
+    ("vqa.count", "counts rightly", "{:.0f} %", "vqa.majority_count"),
+    ("classification.sports100", "names the sport, of 100", "{:.0f} %", ""),
 )
 
 
@@ -23,10 +24,11 @@ def device_name(device: torch.device) -> str:
 def limits(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     """What was measured, worded for people; empty for a checkpoint that nobody measured."""
     found = []
-    for key, meaning, form in MEASURES:
-        value = lookup(metrics, key)
+    for key, meaning, form, commonest in MEASURES:
+        value, floor = lookup(metrics, key), lookup(metrics, commonest)
         if value is not None:
-            found.append({"value": form.format(value), "meaning": meaning})
+            beside = "" if floor is None else f" (always the commonest answer: {floor:.0f} %)"
+            found.append({"value": form.format(value), "meaning": meaning + beside})
     return found
 
 

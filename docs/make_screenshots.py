@@ -1,7 +1,7 @@
-"""Draws the README's pictures of the app: `python docs/make_screenshots.py [--checkpoint everyday]`.
+"""Draws the README's picture of the app: `python docs/make_screenshots.py [--checkpoint everyday]`.
 
-Starts the app, opens a sample film in Chromium, and writes `docs/app.png` (light), `docs/app-dark.png` (3-D) and
-`docs/app-phone.png`. Needs what the tests need.
+Starts the app, opens a sample film in Chromium, and writes `docs/app.png`; with `--all` also `docs/app-dark.png` (3-D)
+and `docs/app-phone.png`. The film is blurred: its photographs are not ours to publish. Needs what the tests need.
 """
 
 import argparse
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="everyday")
     parser.add_argument("--film", type=int, default=0, help="which sample film, from 0")
     parser.add_argument("--segment", type=int, default=3, help="which of its segments to stand in")
+    parser.add_argument("--all", action="store_true", help="the dark and the phone's picture too")
     options = parser.parse_args()
     browser_path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if browser_path is None:
@@ -35,8 +36,9 @@ def main() -> None:
     with running_app(options.checkpoint) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
         picture(browser, address, options, "app.png", DESK, "light")
-        picture(browser, address, options, "app-dark.png", DESK, "dark", dimensions=3)
-        picture(browser, address, options, "app-phone.png", PHONE, "light")
+        if options.all:
+            picture(browser, address, options, "app-dark.png", DESK, "dark", dimensions=3)
+            picture(browser, address, options, "app-phone.png", PHONE, "light")
 
 
 @contextmanager
@@ -59,13 +61,15 @@ def running_app(checkpoint: str) -> Iterator[str]:
 def picture(browser: Browser, address: str, options: argparse.Namespace, name: str, size: dict[str, int],
             scheme: str, dimensions: int = 2) -> None:
     """Open the film, stand in a segment, and take one picture."""
-    context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=1.5)
+    context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=1)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     page.locator(".vlj-sample").nth(options.film).click()
     page.wait_for_selector(".vlj-explore[data-state=ready]")
     page.wait_for_function("document.querySelector('.vlj-caption') && !document.querySelector('.vlj-unread')")
+    page.wait_for_function("document.querySelector('.vlj-video').readyState > 1")
+    page.add_style_tag(content=".vlj-video { filter: blur(22px) saturate(1.4) }")
     stand_in(page, options.segment)
     if dimensions == 3:
         page.get_by_role("button", name="3D").click()

@@ -1,4 +1,4 @@
-"""How well the automatic cut finds known scenes: `python docs/measure_segments.py --data DIR`.
+"""How well the automatic cut finds known scenes: `python -m docs.measure_segments --data DIR`.
 
 Writes benchmarks/segments.json. Measured on the sample films, whose cuts are exact, and on the videos of the data
 folder that have timed scenes.

@@ -1,4 +1,4 @@
-"""Write the tables of the README and the model card from the metrics files: `python docs/numbers_tables.py`.
+"""Write the tables of the README and the model card from the metrics files: `python -m docs.numbers_tables`.
 
 A number is never typed: it stands between `<!-- numbers: NAME -->` and `<!-- end -->`, and a test checks that this
 script would change nothing.
@@ -64,7 +64,7 @@ def speed() -> str:
 
 
 def segments() -> str:
-    """What `python docs/measure_segments.py` measured."""
+    """What `python -m docs.measure_segments` measured."""
     m = json.loads(SEGMENTS.read_text())
     rows = [(f["video"], str(f["scenes"]), str(f["found"]), f"{f['f1_auto']:.2f}", f"{f['f1_true_count']:.2f}")
             for f in m["films"]]

@@ -191,7 +191,8 @@ def test_an_upload_is_analysed_and_its_segments_lead_the_player(app, page):
     page.locator(".vlj-caption").nth(2).click()
     seeks_to(page, 4.0)
     expect(page.locator(".vlj-caption.vlj-now")).to_contain_text("green")
-    assert page.evaluate("document.querySelector('.vlj-video').textTracks[0].activeCues[0].text").startswith("green")
+    page.wait_for_function(
+        "document.querySelector('.vlj-video').textTracks[0].activeCues[0]?.text.startsWith('green')")
     assert page.get_by_role("status").first.inner_text().startswith("green")
 
 

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 import vljepa
-from vljepa import evaluate
+from visualizations.landmark_map import Landmarks
+from vljepa import checkpoint, evaluate
+from vljepa.train.photos import load_photo_set
 from vljepa.train.smoke import draw_pictures
+from vljepa.train.text_corpus import all_sentences, clean_sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("VLJEPA_DATA", ROOT.parent / "shared" / "data"))
@@ -79,3 +82,14 @@ def test_the_shipped_checkpoint_finds_real_photos_by_their_captions():
     found = evaluate.retrieval(model, model.predict_windows(tokens), [row["captions"] for row in rows])
     assert found["i2t_r1"] > 50
     assert found["t2i_r1"] > 45
+
+
+@pytest.mark.skipif(not (DATA / "flickr8k.jsonl").exists(), reason="needs the training data beside the checkout")
+def test_our_own_sentences_are_in_no_data_set():
+    """The shipped bank and landmarks against every sentence that was trained or is measured on."""
+    flickr = load_photo_set(DATA, "flickr8k")
+    known = {clean_sentence(sentence) for sentence in all_sentences(flickr, DATA)}
+    folder = checkpoint.SHIPPED / "everyday"
+    ours = (folder / "bank.txt").read_text().splitlines() + Landmarks.load(folder / "landmarks.safetensors").texts
+    assert len(known) > 150_000
+    assert not [sentence for sentence in ours if clean_sentence(sentence) in known]

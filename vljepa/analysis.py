@@ -18,7 +18,7 @@ from vljepa.segmentation import Segment, WardTree, merge_short, segments_between
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
 
-DECODED_AT_ONCE = 64  # sentences: bounds the memory of an hour's decoding
+DECODED_AT_ONCE = 24  # sentences: bounds the memory of an hour's decoding
 Method = Literal["auto", "count", "interval", "variance"]
 DecodeAt = Literal["mean", "midpoint"]
 

@@ -15,7 +15,8 @@ def provenance(checkpoint: str) -> dict[str, Any]:
     """JSON-ready facts about this run. Absolute paths are cut to their last part; "-dirty": uncommitted changes."""
     import torch  # slow to import, and help texts should not wait for it
 
-    program = "python -m vljepa" if Path(sys.argv[0]).name == "__main__.py" else f"python docs/{Path(sys.argv[0]).name}"
+    script = Path(sys.argv[0])
+    program = "python -m vljepa" if script.name == "__main__.py" else f"python -m docs.{script.stem}"
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return {
         "checkpoint": checkpoint,

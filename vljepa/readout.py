@@ -1,7 +1,7 @@
 """Read-outs: two ways to turn an embedding into a sentence, the Y-Decoder and the caption bank.
 
 The decoder writes a sentence of its own; the bank can only pick one of its stored sentences. A prediction is no text's
-embedding, so before the decoder reads it, it is replaced by a mean of the bank's embeddings, weighted by their nearness:
+embedding, so before the decoder reads it, it is replaced by a mean of the bank's embeddings, weighted by nearness:
 DeCap's projection (Li et al., arXiv:2303.03032).
 """
 

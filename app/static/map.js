@@ -201,7 +201,7 @@ export class MapView {
     const style = { mode: 'text', textposition: 'top center', hoverinfo: 'skip', showlegend: false, text: words.map((w) => plain(w.words)),
       textfont: { size: 11, color: cssColour(this.root, '--vlj-quiet'), family: 'system-ui, sans-serif' } };
     if (!three) return { ...style, type: 'scatter', x: [], y: [], text: [] }; // see drawWords
-    const few = words.slice(0, 14); // they cannot be kept apart in a scene that turns
+    const few = words.slice(0, 8); // they cannot be kept apart in a scene that turns
     return { ...style, type: 'scatter3d', text: few.map((w) => plain(w.words)), x: few.map((w) => w.xyz[0]),
       y: few.map((w) => w.xyz[1]), z: few.map((w) => w.xyz[2]) };
   }

@@ -163,7 +163,9 @@ def test_ctrl_c_ends_it_with_130_and_leaves_nothing(smoke: Path, tmp_path: Path)
     write_video(film, 1200.0)
     process = subprocess.Popen(
         [sys.executable, "-m", "vljepa", "analyze", film, "--out", tmp_path / "out", "--checkpoint", smoke],
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        # a shell's background job is born deaf to Ctrl-C, and so would be its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stderr is not None
     seen = b""
     while b"watching" not in seen:

@@ -60,9 +60,10 @@ def load(name: str | Path = "everyday", device: str | None = None, dtype: torch.
     """
     folder = _find(name)
     config, checksums = _read_config(folder)
+    for name in {*checksums, *(f"{part}.safetensors" for part in _tensors_files(config))}:
+        _check_sum(folder / name, checksums)
     model = _assemble(folder, config)
     for part in _tensors_files(config):
-        _check_sum(folder / f"{part}.safetensors", checksums)
         _fill(model if part == "text_shift" else getattr(model, part), folder / f"{part}.safetensors")
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = model.to(device=target, dtype=dtype or _fast_dtype(target)).eval().requires_grad_(False)
@@ -143,6 +144,8 @@ def _check_sum(path: Path, checksums: dict[str, str]) -> None:
 
 
 def _first_bad_tensor(path: Path) -> str:
+    if path.suffix != ".safetensors":
+        return " (its checksum differs)"
     try:
         bad = [name for name, tensor in load_file(path).items() if not torch.isfinite(tensor).all()]
     except (SafetensorError, OSError) as error:

@@ -117,6 +117,8 @@ def question_answering(model: VLJEPA, photos: Photos, captions: Sequence[list[st
     found: dict[str, float | int] = {}
     for kind in ("presence", "colour", "count", "action", "where"):
         questions = evaluation_questions(captions, kind, SEED)
+        if not questions:  # few photos may give none of a kind
+            continue
         shown = photos.tokens[[q.photo for q in questions]]
         found[kind] = 100 * share_right(model, shown, questions)
         found[f"blank_{kind}"] = 100 * share_right(model, grey.expand(len(questions), -1, -1, -1), questions)

@@ -19,7 +19,7 @@ def provenance(checkpoint: str) -> dict[str, Any]:
     program = "python -m vljepa" if script.name == "__main__.py" else f"python -m docs.{script.stem}"
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return {
-        "checkpoint": checkpoint,
+        "checkpoint": Path(checkpoint).name,
         "command": " ".join([program, *words]),
         "commit": _git("rev-parse", "--short", "HEAD") + ("-dirty" if _git("status", "--porcelain") else ""),
         "machine": f"{_processor()}, {cores()} cores, {_memory_gb():.0f} GB",

@@ -1,6 +1,7 @@
 """`python -m vljepa evaluate`: every figure of the model card, measured on held-out photos through the shipped model.
 
-Nothing is chosen on these photos. Photos are read, squashed and encoded as the library does it for video frames.
+Flickr8k's test photos are for this alone: choose with `--split val`. Photos are read, squashed and encoded as the
+library does it for video frames.
 """
 
 import argparse

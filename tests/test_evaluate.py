@@ -13,6 +13,7 @@ import pytest
 import vljepa
 from visualizations.landmark_map import Landmarks
 from vljepa import checkpoint, evaluate
+from vljepa.photo import read_photo, squash
 from vljepa.train.photos import load_photo_set
 from vljepa.train.smoke import draw_pictures
 from vljepa.train.text_corpus import all_sentences, clean_sentence
@@ -78,7 +79,7 @@ def test_the_shipped_checkpoint_finds_real_photos_by_their_captions():
     model = vljepa.load("everyday")
     rows = [r for r in map(json.loads, (DATA / "flickr8k.jsonl").read_text().splitlines()) if r["split"] == "val"][:150]
     side = model.config.x_encoder.image_size
-    tokens = model.encode_frames(np.stack([evaluate._read(DATA / row["file"], side) for row in rows]))[:, None]
+    tokens = model.encode_frames(np.stack([squash(read_photo(DATA / row["file"]), side) for row in rows]))[:, None]
     found = evaluate.retrieval(model, model.predict_windows(tokens), [row["captions"] for row in rows])
     assert found["i2t_r1"] > 50
     assert found["t2i_r1"] > 45

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from visualizations.landmark_map import Landmarks
 from vljepa.config import ModelConfig
@@ -60,11 +59,11 @@ def load(name: str | Path = "everyday", device: str | None = None, dtype: torch.
     """
     folder = _find(name)
     config, checksums = _read_config(folder)
-    for name in {*checksums, *(f"{part}.safetensors" for part in _tensors_files(config))}:
-        _check_sum(folder / name, checksums)
+    for file in {*checksums, *(f"{part}.safetensors" for part in _tensors_files(config))}:
+        _check_sum(folder / file, checksums)
     model = _assemble(folder, config)
     for part in _tensors_files(config):
-        _fill(model if part == "text_shift" else getattr(model, part), folder / f"{part}.safetensors")
+        _fill(_tensors(model, part), folder / f"{part}.safetensors")
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = model.to(device=target, dtype=dtype or _fast_dtype(target)).eval().requires_grad_(False)
     if isinstance(model.x_encoder, FrameXEncoder):
@@ -76,9 +75,7 @@ def save(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> Non
     """Write `model` as a checkpoint that `load` reads, weights in half precision, `config.json` last."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in _tensors_files(model.config):
-        state = _own_tensors(model) if part == "text_shift" else getattr(model, part).state_dict()
-        shared = {"model.lm_head.weight"} if part == "y_decoder" else set()  # tied to the embedding
-        save_file({k: v.detach().to(dtype).contiguous().cpu() for k, v in state.items() if k not in shared},
+        save_file({k: v.detach().to(dtype).contiguous().cpu() for k, v in _tensors(model, part).items()},
                   folder / f"{part}.safetensors")
     model.query_tokenizer.save(folder / "query_tokenizer.json")
     model.text_tokenizer.save(folder / "text_tokenizer.json")
@@ -153,15 +150,13 @@ def _first_bad_tensor(path: Path) -> str:
     return f" (tensor {bad[0]} is not finite)" if bad else " (its checksum differs)"
 
 
-def _fill(module: nn.Module, path: Path) -> None:
-    """Copy every tensor of a file into `module`; CheckpointError names the first that does not fit."""
+def _fill(wanted: dict[str, torch.Tensor], path: Path) -> None:
+    """Copy every tensor of a file into the one of its name; CheckpointError names the first that does not fit."""
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path.name} in {path.parent} cannot be read: {error}; fetch the checkpoint again") from None
-    wanted = _own_tensors(module) if isinstance(module, VLJEPA) else dict(module.state_dict())
-    wanted.pop("model.lm_head.weight", None)  # tied to the embedding
     for name in sorted(wanted.keys() | tensors.keys()):
         if name not in tensors or name not in wanted:
             side = "lacks" if name not in tensors else "has an unexpected"
@@ -177,9 +172,12 @@ def _fill(module: nn.Module, path: Path) -> None:
             wanted[name].copy_(tensor)
 
 
-def _own_tensors(model: VLJEPA) -> dict[str, torch.Tensor]:
-    """What belongs to no part."""
-    return {"text_shift": model.text_shift}
+def _tensors(model: VLJEPA, part: str) -> dict[str, torch.Tensor]:
+    """What the file of a part holds, by name; `text_shift` belongs to the whole model."""
+    if part == "text_shift":
+        return {part: model.text_shift}
+    state: dict[str, torch.Tensor] = getattr(model, part).state_dict()
+    return {name: tensor for name, tensor in state.items() if name != "model.lm_head.weight"}  # tied to the embedding
 
 
 def _fast_dtype(device: torch.device) -> torch.dtype:

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from vljepa import metrics
 from vljepa.model import VLJEPA
+from vljepa.photo import read_photo, squash
 from vljepa.provenance import provenance
 from vljepa.questions import Question, evaluation_questions
 
@@ -84,7 +84,7 @@ def encode(model: VLJEPA, data: Path, name: str, split: str) -> Photos:
     with ThreadPoolExecutor(2) as pool:
         for start in tqdm(range(0, len(rows), PHOTOS_AT_ONCE), desc=f"{name} {split}", mininterval=2.0):
             files = [data / row["file"] for row in rows[start : start + PHOTOS_AT_ONCE]]
-            tokens.append(model.encode_frames(np.stack(list(pool.map(lambda f: _read(f, side), files)))))
+            tokens.append(model.encode_frames(np.stack(list(pool.map(lambda f: squash(read_photo(f), side), files)))))
     return Photos(rows, torch.cat(tokens)[:, None])
 
 
@@ -147,10 +147,3 @@ def share_right(model: VLJEPA, windows: Float[torch.Tensor, "n 1 tokens dim"], q
     answers = [q.candidates[int(np.argmax([p @ embedded[c] for c in q.candidates]))]
                for p, q in zip(predicted, questions, strict=True)]
     return metrics.accuracy(answers, [q.answer for q in questions])
-
-
-def _read(path: Path, side: int) -> np.ndarray:
-    image = cv2.imread(str(path))
-    if image is None:
-        raise ValueError(f"cannot read the photo {path}")
-    return cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (side, side), interpolation=cv2.INTER_LINEAR)

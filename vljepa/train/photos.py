@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 
+from vljepa.photo import read_photo, squash
 from vljepa.x_encoder import FrameXEncoder
 
 # augmented copies of each training photo, beside the plain one: most where photos are few and captions rich
@@ -94,13 +95,10 @@ def _encode(x_encoder: FrameXEncoder, folder: Path, files: list[str], copy: int)
     size, device = x_encoder.config.image_size, next(x_encoder.parameters()).device
 
     def load(file: str) -> np.ndarray:
-        image = cv2.imread(str(folder / file))
-        if image is None:
-            raise ValueError(f"cannot read the photo {folder / file}")
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        image = read_photo(folder / file)
         if copy:
             image = virtual_camera(image, np.random.default_rng([zlib.crc32(file.encode()), copy]))
-        return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+        return squash(image, size)
 
     with ThreadPoolExecutor(2) as pool, torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         for start in range(0, len(files), 64):

@@ -18,7 +18,9 @@ install_import_hook(["vljepa", "visualizations"], "shape_checker.checked")
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory) -> Path:
-    """The smoke checkpoint, trained by the command that the README gives."""
+    """The smoke checkpoint, trained by the command that the README gives; `VLJEPA_SMOKE` names one made before."""
+    if made_before := os.environ.get("VLJEPA_SMOKE"):
+        return Path(made_before)
     cache = tmp_path_factory.mktemp("smoke-cache")
     command = [sys.executable, "-m", "vljepa", "train", "smoke", "--work", cache / "work", "--out", cache / "smoke"]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)

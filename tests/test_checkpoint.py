@@ -114,3 +114,33 @@ def test_everyday_is_shipped_within_its_size():
     assert folder.parent == checkpoint.SHIPPED
     assert all(f.stat().st_size <= 50e6 for f in folder.iterdir())
     assert found["everyday"].megabytes <= 120
+
+
+def test_what_does_not_fit_in_memory_is_told_before_it_is_loaded(smoke, monkeypatch):
+    monkeypatch.setattr(checkpoint, "free_bytes", lambda _: 1000.0)
+    with pytest.raises(CheckpointError, match=r"smoke needs 0\.\d GB of memory on cpu, and 0\.0 GB are free: close"):
+        vljepa.load(smoke, device="cpu")
+
+
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError,
+                                   lambda: RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")])
+def test_memory_that_runs_out_while_loading_is_told_the_same(smoke, monkeypatch, error):
+    def fails(*_):
+        raise error()
+
+    monkeypatch.setattr(checkpoint, "_assemble", fails)
+    with pytest.raises(CheckpointError, match="of memory on cpu"):
+        vljepa.load(smoke, device="cpu")
+
+
+def test_only_types_that_work_are_taken(smoke):
+    assert vljepa.load(smoke, device="cpu", dtype="bfloat16").dtype == torch.bfloat16
+    for wrong in ("float16", torch.float16, "int8", "nonsense"):
+        with pytest.raises(ValueError, match="dtype must be bfloat16 or float32, got"):
+            vljepa.load(smoke, device="cpu", dtype=wrong)
+
+
+def test_rotary_frequencies_keep_their_precision(smoke):
+    model = vljepa.load(smoke, device="cpu", dtype="bfloat16")
+    assert model.predictor.rotary_emb.inv_freq.dtype == torch.float32
+    assert model.predictor.layers[0].self_attn.q_proj.weight.dtype == torch.bfloat16

@@ -4,14 +4,17 @@ A checkpoint is a folder: `config.json` (with the SHA-256 of every file), one sa
 tokenizers, and if there are any the caption bank and the landmark map. Never pickle.
 """
 
+import contextlib
 import hashlib
 import json
+import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from visualizations.landmark_map import Landmarks
@@ -51,21 +54,28 @@ def list_checkpoints() -> list[CheckpointInfo]:
     return list(found.values())
 
 
-def load(name: str | Path = "everyday", device: str | None = None, dtype: torch.dtype | None = None) -> VLJEPA:
+def load(
+    name: str | Path = "everyday", device: str | None = None, dtype: torch.dtype | str | None = None
+) -> VLJEPA:
     """A ready model, in evaluation mode, by checkpoint name or folder.
 
-    `device` None takes a GPU if there is one; `dtype` None takes bfloat16 where the device is fast at it.
-    CheckpointError says which file or tensor is missing, damaged or of the wrong shape.
+    `device` None takes a GPU if there is one; `dtype` None takes bfloat16 where the device is fast at it, otherwise
+    float32; those two are the types there are. CheckpointError says which file or tensor is missing, damaged or of the
+    wrong shape, or that the memory does not suffice.
     """
     folder = _find(name)
     config, checksums = _read_config(folder)
     for file in {*checksums, *(f"{part}.safetensors" for part in _tensors_files(config))}:
         _check_sum(folder / file, checksums)
-    model = _assemble(folder, config)
-    for part in _tensors_files(config):
-        _fill(_tensors(model, part), folder / f"{part}.safetensors")
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = model.to(device=target, dtype=dtype or _fast_dtype(target)).eval().requires_grad_(False)
+    number = _dtype(dtype, target)
+    with memory_told(config.name, target, _bytes_needed(folder, config, number)):
+        model = _assemble(folder, config)
+        for part in _tensors_files(config):
+            _fill(_tensors(model, part), folder / f"{part}.safetensors", target, number)
+        # what is not saved (rotary frequencies, pixel statistics) keeps float32: in bfloat16 a frequency's error would
+        # turn the thousandth position by a whole radian
+        model = model.to(device=target).eval().requires_grad_(False)
     if isinstance(model.x_encoder, FrameXEncoder):
         model.x_encoder.channels_last()
     return model
@@ -117,16 +127,22 @@ def _tensors_files(config: ModelConfig) -> list[str]:
 
 
 def _assemble(folder: Path, config: ModelConfig) -> VLJEPA:
+    from transformers.initialization import no_init_weights
+
     try:
         decoder = folder / "decoder_tokenizer.json"
         landmarks = folder / "landmarks.safetensors"
-        return VLJEPA(
-            config,
-            TextTokenizer.from_file(folder / "query_tokenizer.json", None),
-            TextTokenizer.from_file(folder / "text_tokenizer.json", config.y_encoder.max_tokens),
-            TextTokenizer.from_file(decoder, None) if config.y_decoder is not None else None,
-            CaptionBank.load(folder) if (folder / "bank.txt").exists() else None,
-            Landmarks.load(landmarks) if landmarks.exists() else None)
+        with no_init_weights():  # files fill every tensor; until then its memory is not even touched
+            model = VLJEPA(
+                config,
+                TextTokenizer.from_file(folder / "query_tokenizer.json", None),
+                TextTokenizer.from_file(folder / "text_tokenizer.json", config.y_encoder.max_tokens),
+                TextTokenizer.from_file(decoder, None) if config.y_decoder is not None else None,
+                CaptionBank.load(folder) if (folder / "bank.txt").exists() else None,
+                Landmarks.load(landmarks) if landmarks.exists() else None)
+        if model.y_decoder is not None:
+            model.y_decoder.model.tie_weights()
+        return model
     except Exception as error:  # the tokenizers library raises bare Exception on a damaged file
         raise CheckpointError(f"the checkpoint in {folder} cannot be read: {error}; fetch it again") from None
 
@@ -150,10 +166,10 @@ def _first_bad_tensor(path: Path) -> str:
     return f" (tensor {bad[0]} is not finite)" if bad else " (its checksum differs)"
 
 
-def _fill(wanted: dict[str, torch.Tensor], path: Path) -> None:
-    """Copy every tensor of a file into the one of its name; CheckpointError names the first that does not fit."""
+def _fill(wanted: dict[str, torch.Tensor], path: Path, device: torch.device, dtype: torch.dtype) -> None:
+    """Put every tensor of a file in the place of its name; CheckpointError names the first that does not fit."""
     try:
-        tensors = load_file(path)
+        tensors = load_file(path, device=str(device))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path.name} in {path.parent} cannot be read: {error}; fetch the checkpoint again") from None
@@ -167,17 +183,64 @@ def _fill(wanted: dict[str, torch.Tensor], path: Path) -> None:
                 f"but has {tuple(tensors[name].shape)}; fetch both again")
         if not torch.isfinite(tensors[name]).all():
             raise CheckpointError(f"tensor {name} of {path.name} is not finite; fetch the checkpoint again")
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            wanted[name].copy_(tensor)
+    for name, tensor in tensors.items():
+        wanted[name].data = tensor.to(dtype)
 
 
 def _tensors(model: VLJEPA, part: str) -> dict[str, torch.Tensor]:
     """What the file of a part holds, by name; `text_shift` belongs to the whole model."""
     if part == "text_shift":
         return {part: model.text_shift}
-    state: dict[str, torch.Tensor] = getattr(model, part).state_dict()
+    state: dict[str, torch.Tensor] = getattr(model, part).state_dict(keep_vars=True)
     return {name: tensor for name, tensor in state.items() if name != "model.lm_head.weight"}  # tied to the embedding
+
+
+def _dtype(wished: torch.dtype | str | None, device: torch.device) -> torch.dtype:
+    """The type asked for, or the device's fast one; ValueError for any but bfloat16 and float32."""
+    if wished is None:
+        return _fast_dtype(device)
+    found = getattr(torch, wished, None) if isinstance(wished, str) else wished
+    if found not in (torch.bfloat16, torch.float32):
+        raise ValueError(f"dtype must be bfloat16 or float32, got {str(wished).removeprefix('torch.')}: float16 "
+                         "overflows in the predictor and gives NaN")
+    return found
+
+
+def _bytes_needed(folder: Path, config: ModelConfig, dtype: torch.dtype) -> int:
+    """What the weights will take in memory, by the headers of their files."""
+    total = 0
+    for part in _tensors_files(config):
+        with contextlib.suppress(SafetensorError, OSError), safe_open(folder / f"{part}.safetensors", "pt") as file:
+            total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    return total * dtype.itemsize
+
+
+@contextlib.contextmanager
+def memory_told(name: str, device: torch.device, bytes_needed: int) -> Iterator[None]:
+    """Refuse beforehand, or tell afterwards, what does not fit in memory; CheckpointError has the remedy."""
+    need, free = bytes_needed / 1e9, free_bytes(device) / 1e9
+    lacking = (f"{name} needs {need:.1f} GB of memory on {device}, and {free:.1f} GB are free: close other programs, "
+               "choose --dtype bfloat16, another --device or a smaller checkpoint")
+    if need > free:
+        raise CheckpointError(lacking)
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise CheckpointError(lacking) from None
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise CheckpointError(lacking) from None
+
+
+def free_bytes(device: torch.device) -> float:
+    """Memory that a program may still take there; infinite where nobody tells."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    told = Path("/proc/meminfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+    return available[0] if available and device.type == "cpu" else math.inf
 
 
 def _fast_dtype(device: torch.device) -> torch.dtype:

@@ -41,15 +41,32 @@ def attention(hidden: int) -> str:
     return "eager" if hidden < 1024 else "sdpa"
 
 
+# how a frame becomes the X-Encoder's square: `squash` gives up the aspect, in the reader's quick way; the others are
+# antialiased as torchvision's resize is, and `crop` keeps the aspect: the short side is fitted, the centre cut out
+FITS = ("squash", "squash_bilinear", "crop_bilinear", "crop_bicubic")
+PIXELS = {  # mean and deviation of red, green and blue, of pixels from 0 to 1
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+
+
 @dataclass(frozen=True)
 class XEncoderConfig(_Config):
-    """The frozen vision encoder. `grid` x `grid` cells (and the whole frame, if `summary`) per step.
+    """The frozen vision encoder.
 
-    `efficientnet_lite` encodes frames one by one; `vjepa2` encodes a clip, two frames a step.
+    `efficientnet_lite` encodes frames one by one, `grid` x `grid` cells and the whole frame each; `vjepa2` encodes a
+    clip, two frames a step. `transformers` is any encoder of that library which gives tokens, described by `model` as
+    its own config.json is (V-JEPA 2, SigLIP 2, DINOv2, DINOv3, CLIP); `repository` says where its weights come from.
     """
 
-    architecture: Literal["efficientnet_lite", "vjepa2"] = "efficientnet_lite"
-    image_size: int = 256  # pixels; frames are squashed to a square
+    architecture: Literal["efficientnet_lite", "vjepa2", "transformers"] = "efficientnet_lite"
+    image_size: int = 256  # pixels
+    fit: str = "squash"  # how a frame becomes a square: one of `FITS`
+    pixels: str = "imagenet"  # mean and deviation that a pretrained encoder expects: one of `PIXELS`
+    model: dict[str, Any] | None = None  # transformers: the encoder's own configuration, with its `model_type`
+    repository: str = ""  # transformers: the hub repository that its weights are fetched from
+    pooled: bool = False  # transformers: one token a frame, the embedding that the model was trained to compare
     grid: int = 4
     width: float = 1.1  # efficientnet_lite: channel multiplier; 1.1 and depth 1.2 make Lite2
     depth: float = 1.2
@@ -61,16 +78,27 @@ class XEncoderConfig(_Config):
     patch: int = 16
 
     def __post_init__(self) -> None:
-        _require(self.architecture in ("efficientnet_lite", "vjepa2"),
-                 "x_encoder.architecture must be efficientnet_lite or vjepa2", self.architecture)
-        _require(self.image_size % 32 == 0, "x_encoder.image_size must be a multiple of 32 pixels", self.image_size)
+        known = ("efficientnet_lite", "vjepa2", "transformers")
+        _require(self.architecture in known, f"x_encoder.architecture must be one of {', '.join(known)}",
+                 self.architecture)
+        _require(self.architecture != "efficientnet_lite" or self.image_size % 32 == 0,
+                 "x_encoder.image_size must be a multiple of 32 pixels", self.image_size)
+        _require(self.fit in FITS, f"x_encoder.fit must be one of {', '.join(FITS)}", self.fit)
+        _require(self.pixels in PIXELS, f"x_encoder.pixels must be one of {', '.join(PIXELS)}", self.pixels)
+        _require(self.architecture != "transformers" or "model_type" in (self.model or {}),
+                 "x_encoder.model must be the encoder's own configuration, with its model_type", self.model)
         _require(self.grid >= 1, "x_encoder.grid must be at least 1", self.grid)
 
 
 @dataclass(frozen=True)
 class PredictorConfig(_Config):
-    """Bidirectional Llama blocks over visual tokens, then query tokens (section 3.1)."""
+    """Bidirectional Llama blocks over visual tokens, then query tokens (section 3.1).
 
+    `mean` has no parameters and no query: it is what a joint embedding (CLIP, SigLIP) makes of a window, the mean of
+    its frames' embeddings.
+    """
+
+    architecture: Literal["llama", "mean"] = "llama"
     hidden: int = 384
     layers: int = 3
     heads: int = 6
@@ -80,11 +108,17 @@ class PredictorConfig(_Config):
     window_frames: int = 3  # frames a prediction sees at most
     query_length: int = 32  # query tokens at most; longer queries are refused
     rope_theta: float = 10000.0
+    rope_scaling: Literal["none", "llama3"] = "none"
+    norm_epsilon: float = 1e-6
     learned_positions: bool = True  # add a vector for each place and each time to the visual tokens
     dropout: float = 0.2
     drop_tokens: float = 0.25  # share of visual tokens left out while training
 
     def __post_init__(self) -> None:
+        _require(self.architecture in ("llama", "mean"), "predictor.architecture must be llama or mean",
+                 self.architecture)
+        _require(self.rope_scaling in ("none", "llama3"), "predictor.rope_scaling must be none or llama3",
+                 self.rope_scaling)
         _require(self.hidden % self.heads == 0, "predictor.hidden must divide by predictor.heads", self.hidden)
         _require(self.heads % self.key_value_heads == 0,
                  "predictor.heads must divide by predictor.key_value_heads", self.key_value_heads)
@@ -93,9 +127,13 @@ class PredictorConfig(_Config):
 
 @dataclass(frozen=True)
 class YEncoderConfig(_Config):
-    """The text encoder that makes the targets: `bert` is MiniLM's architecture, `gemma3` EmbeddingGemma's."""
+    """The text encoder that makes the targets: `bert` is MiniLM's architecture, `gemma3` EmbeddingGemma's.
 
-    architecture: Literal["bert", "gemma3"] = "bert"
+    `transformers` is the text side of a joint embedding of that library, described by `model` as its own config.json
+    is; it pools and projects by itself, and of the sizes here only `vocabulary` and `max_tokens` are read.
+    """
+
+    architecture: Literal["bert", "gemma3", "transformers"] = "bert"
     hidden: int = 384
     layers: int = 6
     heads: int = 12
@@ -103,11 +141,15 @@ class YEncoderConfig(_Config):
     mlp: int = 1536
     vocabulary: int = 30522
     max_tokens: int = 64
+    model: dict[str, Any] | None = None  # transformers: the encoder's own configuration, with its `model_type`
 
     def __post_init__(self) -> None:
-        _require(self.architecture in ("bert", "gemma3"),
-                 "y_encoder.architecture must be bert or gemma3", self.architecture)
-        _require(self.architecture == "gemma3" or self.hidden % self.heads == 0,
+        known = ("bert", "gemma3", "transformers")
+        _require(self.architecture in known, f"y_encoder.architecture must be one of {', '.join(known)}",
+                 self.architecture)
+        _require(self.architecture != "transformers" or "model_type" in (self.model or {}),
+                 "y_encoder.model must be the encoder's own configuration, with its model_type", self.model)
+        _require(self.architecture != "bert" or self.hidden % self.heads == 0,
                  "y_encoder.hidden must divide by y_encoder.heads", self.hidden)
 
 
@@ -164,10 +206,10 @@ EVERYDAY = ModelConfig(
 )
 PAPER = ModelConfig(
     name="paper",
-    x_encoder=XEncoderConfig(architecture="vjepa2", image_size=256, grid=16),
+    x_encoder=XEncoderConfig(architecture="vjepa2", image_size=256, grid=16, fit="crop_bilinear"),
     predictor=PredictorConfig(hidden=2048, layers=8, heads=32, key_value_heads=8, mlp=8192, vocabulary=128256,
-                              window_frames=16, query_length=512, rope_theta=500000.0,
-                              learned_positions=False, dropout=0.0, drop_tokens=0.0),
+                              window_frames=16, query_length=512, rope_theta=500000.0, rope_scaling="llama3",
+                              norm_epsilon=1e-5, learned_positions=False, dropout=0.0, drop_tokens=0.0),
     y_encoder=YEncoderConfig(architecture="gemma3", hidden=768, layers=24, heads=3, key_value_heads=1, mlp=1152,
                              vocabulary=262144, max_tokens=512),
     y_decoder=YDecoderConfig(hidden=1024, layers=8, heads=16, mlp=2816, vocabulary=128256, max_tokens=128),

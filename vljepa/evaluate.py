@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from vljepa import metrics
 from vljepa.model import VLJEPA
-from vljepa.photo import read_photo, squash
+from vljepa.photo import read_photo
 from vljepa.provenance import provenance
 from vljepa.questions import Question, evaluation_questions
 
@@ -30,10 +30,10 @@ PHOTOS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos of one split as one-frame windows of visual tokens, and the rows that describe them."""
+    """Photos of one split as windows of visual tokens, and the rows that describe them."""
 
     rows: list[dict]
-    tokens: Float[torch.Tensor, "photos 1 tokens dim"]
+    tokens: Float[torch.Tensor, "photos time tokens dim"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,13 +79,12 @@ def encode(model: VLJEPA, data: Path, name: str, split: str) -> Photos:
     if not path.is_file():
         raise ValueError(f"evaluation needs {path}; the README says how the data folder is laid out")
     rows = [row for row in map(json.loads, path.read_text().splitlines()) if row["split"] == split]
-    side = model.config.x_encoder.image_size
     tokens = []
     with ThreadPoolExecutor(2) as pool:
         for start in tqdm(range(0, len(rows), PHOTOS_AT_ONCE), desc=f"{name} {split}", mininterval=2.0):
             files = [data / row["file"] for row in rows[start : start + PHOTOS_AT_ONCE]]
-            tokens.append(model.encode_frames(np.stack(list(pool.map(lambda f: squash(read_photo(f), side), files)))))
-    return Photos(rows, torch.cat(tokens)[:, None])
+            tokens.append(model.encode_photos(np.stack(list(pool.map(lambda f: model.fit(read_photo(f)), files)))))
+    return Photos(rows, torch.cat(tokens))
 
 
 def retrieval(model: VLJEPA, predicted: Float[np.ndarray, "photos dim"], captions: Sequence[list[str]]) -> dict:
@@ -114,7 +113,7 @@ def captioning(model: VLJEPA, predicted: Float[np.ndarray, "photos dim"], captio
 def question_answering(model: VLJEPA, photos: Photos, captions: Sequence[list[str]]) -> dict:
     """Percent right among candidate answers, the same on a grey clip, and the best blind guess, by kind."""
     side = model.config.x_encoder.image_size
-    grey = model.encode_frames(np.full((1, side, side, 3), 127, dtype=np.uint8))[:, None]
+    grey = model.encode_photos(np.full((1, side, side, 3), 127, dtype=np.uint8))
     found: dict[str, float | int] = {}
     for kind in ("presence", "colour", "count", "action", "where"):
         questions = evaluation_questions(captions, kind, SEED)
@@ -139,7 +138,7 @@ def classification(model: VLJEPA, photos: Photos) -> dict:
             "photos": len(right), "labels": len(labels)}
 
 
-def share_right(model: VLJEPA, windows: Float[torch.Tensor, "n 1 tokens dim"], questions: list[Question]) -> float:
+def share_right(model: VLJEPA, windows: Float[torch.Tensor, "n time tokens dim"], questions: list[Question]) -> float:
     """Share of questions, each about its own window, whose right answer is the nearest of its candidates."""
     predicted = model.predict_windows(windows, [q.text for q in questions])
     vocabulary = sorted({c for q in questions for c in q.candidates})

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visualizations.landmark_map import Landmarks
 from vljepa.config import ModelConfig
-from vljepa.predictor import Predictor
+from vljepa.photo import fit
+from vljepa.predictor import build_predictor
 from vljepa.readout import Caption, CaptionBank, check_readout, normalise
 from vljepa.stream import EmbeddingStream
 from vljepa.text import TextTokenizer
 from vljepa.x_encoder import build_x_encoder
 from vljepa.y_decoder import END, PAD, START, YDecoder
-from vljepa.y_encoder import YEncoder
+from vljepa.y_encoder import build_y_encoder
 
 TEXTS_AT_ONCE = 128
 
@@ -45,9 +46,9 @@ class VLJEPA(nn.Module):
         self.query_tokenizer, self.text_tokenizer = query_tokenizer, text_tokenizer
         self.decoder_tokenizer, self.bank, self.landmarks = decoder_tokenizer, bank, landmarks
         self.x_encoder = build_x_encoder(config.x_encoder)
-        self.predictor = Predictor(config.predictor, self.x_encoder.dim, self.x_encoder.tokens_per_step,
-                                   config.embed_dim)
-        self.y_encoder = YEncoder(config.y_encoder, config.embed_dim)
+        self.predictor = build_predictor(config.predictor, self.x_encoder.dim, self.x_encoder.tokens_per_step,
+                                         config.embed_dim)
+        self.y_encoder = build_y_encoder(config.y_encoder, config.embed_dim)
         self.y_decoder = None if config.y_decoder is None else YDecoder(config.y_decoder, config.embed_dim)
         self.register_buffer("text_shift", torch.zeros(config.embed_dim))
 
@@ -59,7 +60,12 @@ class VLJEPA(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """What the weights are kept in."""
-        return self.predictor.out_proj.weight.dtype
+        return self.text_shift.dtype
+
+    @property
+    def answers_queries(self) -> bool:
+        """Whether a query changes the prediction: not with a joint embedding, which has nothing to ask."""
+        return self.config.predictor.architecture != "mean"
 
     @property
     def readouts(self) -> tuple[str, ...]:
@@ -75,15 +81,50 @@ class VLJEPA(nn.Module):
         self._query_tokens([query])  # refuse a bad query before a video is opened
         return EmbeddingStream(self, video, query, self.config.rate_hz if rate_hz is None else rate_hz)
 
-    def encode_frames(self, frames: UInt8[np.ndarray, "batch height width 3"]) -> Float[Tensor, "batch tokens dim"]:
-        """Visual tokens of RGB frames, one by one, that are already squashed to the X-Encoder's square."""
+    def fit(self, image: UInt8[np.ndarray, "height width 3"]) -> Shaped[np.ndarray, "side side 3"]:
+        """An RGB picture as the X-Encoder's square, to be given to `encode_frames`."""
+        return fit(image, self.config.x_encoder)
+
+    def embed_clip(
+        self, frames: Sequence[UInt8[np.ndarray, "height width 3"]], query: str | None = None
+    ) -> Float[np.ndarray, " embed"]:
+        """The predicted embedding, unit length, of a whole clip: as many frames as a window holds, evenly spread.
+
+        Of 5 frames and a window of 3, those are frames 0, 2 and 4. A clip with fewer frames is taken as it is.
+        ValueError if there is no frame.
+        """
+        if len(frames) == 0:
+            raise ValueError("a clip needs at least one frame")
+        window = self.config.predictor.window_frames
+        chosen = np.linspace(0, len(frames) - 1, min(window, len(frames))).astype(int)
+        clip = torch.from_numpy(np.stack([self.fit(frames[i]) for i in chosen]))[None]
+        return self.predict(self.encode_clips(self.fill(clip)), query)[0]
+
+    def fill(self, clips: Shaped[Tensor, "batch time height width 3"]) -> Shaped[Tensor, "batch full height width 3"]:
+        """Clips shorter than a window, their first frame repeated to fill it, if the X-Encoder sees clips whole.
+
+        It was trained on full windows, and a picture is repeated to be a clip (arXiv:2512.10942, section 3.1).
+        """
+        missing = self.config.predictor.window_frames - clips.shape[1]
+        if self.x_encoder.frames_per_step == 1 or missing <= 0:
+            return clips
+        return torch.cat([clips[:, :1].expand(-1, missing, -1, -1, -1), clips], dim=1)
+
+    def encode_frames(self, frames: Shaped[np.ndarray, "batch height width 3"]) -> Float[Tensor, "batch tokens dim"]:
+        """Visual tokens of RGB frames, 0 to 255, one by one, that already are the X-Encoder's square."""
         return self.encode_clips(torch.from_numpy(frames)[:, None])[:, 0]
+
+    def encode_photos(
+        self, frames: Shaped[np.ndarray, "batch height width 3"]
+    ) -> Float[Tensor, "batch time tokens dim"]:
+        """A window of visual tokens for each still picture that already is the X-Encoder's square."""
+        return self.encode_clips(self.fill(torch.from_numpy(frames)[:, None]))
 
     @torch.inference_mode()
     def encode_clips(
-        self, clips: UInt8[Tensor, "batch time height width 3"]
+        self, clips: Shaped[Tensor, "batch time height width 3"]
     ) -> Float[Tensor, "batch steps tokens dim"]:
-        """Visual tokens of RGB clips that are already squashed to the X-Encoder's square."""
+        """Visual tokens of RGB clips, 0 to 255, that already are the X-Encoder's square."""
         pixels = self.x_encoder.preprocess(clips.to(self.device)).to(self.dtype)
         return self.x_encoder(pixels).to(self.dtype)
 

@@ -3,12 +3,48 @@
 Llama blocks from transformers with the causal mask off; the mean over what is not padding; a linear head.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaModel
 
 from vljepa.config import PredictorConfig, attention
+
+# Llama 3.2's stretching of its rotary positions
+LLAMA3_ROPE = {"factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+               "original_max_position_embeddings": 8192}
+
+
+def build_predictor(
+    config: PredictorConfig, visual_dim: int, tokens_per_step: int, embed_dim: int
+) -> "Predictor | MeanPredictor":
+    """The predictor that `config` describes, with random weights. ValueError if sizes do not fit."""
+    if config.architecture == "llama":
+        return Predictor(config, visual_dim, tokens_per_step, embed_dim)
+    if visual_dim != embed_dim:
+        raise ValueError(f"a mean predictor needs visual tokens of the shared space's {embed_dim} dimensions, got "
+                         f"{visual_dim}: set x_encoder.pooled")
+    return MeanPredictor(config)
+
+
+class MeanPredictor(nn.Module):
+    """What a joint embedding makes of a window: the mean of its frames' unit embeddings. It has no query to ask."""
+
+    def __init__(self, config: PredictorConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(
+        self,
+        visual_tokens: Float[Tensor, "batch time tokens dim"],
+        query_tokens: Int[Tensor, "batch query"] | None = None,  # noqa: ARG002 - as `Predictor` is called
+        query_mask: Bool[Tensor, "batch query"] | None = None,  # noqa: ARG002
+    ) -> Float[Tensor, "batch dim"]:
+        """The windows' embeddings, not normalised; the query is not looked at."""
+        return F.normalize(visual_tokens.float(), dim=-1).mean((1, 2)).to(visual_tokens.dtype)
 
 
 class Predictor(nn.Module):
@@ -73,8 +109,12 @@ class Predictor(nn.Module):
 
 
 def _llama_config(config: PredictorConfig) -> LlamaConfig:
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": config.rope_theta}
+    if config.rope_scaling == "llama3":
+        rope |= {"rope_type": "llama3", **LLAMA3_ROPE}
     return LlamaConfig(
         vocab_size=config.vocabulary, hidden_size=config.hidden, intermediate_size=config.mlp,
         num_hidden_layers=config.layers, num_attention_heads=config.heads,
-        num_key_value_heads=config.key_value_heads, rope_theta=config.rope_theta,
+        num_key_value_heads=config.key_value_heads, rope_parameters=rope, rms_norm_eps=config.norm_epsilon,
+        max_position_embeddings=131072 if config.rope_scaling == "llama3" else 2048,
         attn_implementation=attention(config.hidden), pad_token_id=None, use_cache=False)

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from vljepa.photo import fit
 from vljepa.video import Frame, VideoInfo, open_video
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class EmbeddingStream:
         self._kept = seen[max(0, len(seen) - window + 1) :]
         groups = _windows(seen, len(new), window)
         if not by_frame:
-            groups = [self._timed("encode", model.encode_clips, group) for group in groups]
+            groups = [self._timed("encode", model.encode_clips, model.fill(group)) for group in groups]
         return np.concatenate([self._timed("predict", model.predict, group, self.query) for group in groups])
 
     def _batches(self) -> Iterator[list[Frame]]:
@@ -127,10 +128,13 @@ class EmbeddingStream:
             reader.join()
 
     def _read_into(self, frames: "queue.Queue[object]", stop: threading.Event) -> None:
-        side = self._model.config.x_encoder.image_size
+        wanted = self._model.config.x_encoder
+        side = wanted.image_size
+        squashed = wanted.fit == "squash"  # then the reader does it, on few pixels
         end: object = _END
         try:
-            for frame in self._video.frames(self.rate_hz, (side, side)):
+            for frame in self._video.frames(self.rate_hz, (side, side) if squashed else None):
+                frame = frame if squashed else replace(frame, image=fit(frame.image, wanted))
                 if not _put(frames, frame, stop):
                     return
         except BaseException as error:  # handed to the consumer, which raises it

@@ -22,7 +22,7 @@ import av
 import av.error
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 
 from vljepa.errors import VideoError
 
@@ -59,10 +59,10 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Frame:
-    """The picture shown at `time_s` seconds: RGB, upright."""
+    """The picture shown at `time_s` seconds: RGB, upright; uint8, but float32 where `vljepa.photo.fit` antialiased."""
 
     time_s: float
-    image: UInt8[np.ndarray, "height width 3"]
+    image: Shaped[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
 """X-Encoder: frames become a grid of visual tokens, with a frozen network (VL-JEPA, arXiv:2512.10942, section 3.1).
 
 At laptop size it is EfficientNet-Lite (Tan & Le, arXiv:1905.11946; the Lite variant without squeeze-and-excitation,
-ReLU6), one pass a frame. At the paper's size it is V-JEPA 2 from transformers, one pass a clip.
+ReLU6), one pass a frame. At the paper's size it is V-JEPA 2 from transformers, one pass a clip; other encoders of that
+library (SigLIP 2, DINOv2, DINOv3, CLIP) go frame by frame.
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vljepa.config import XEncoderConfig
+from vljepa.config import PIXELS, XEncoderConfig
 
 # kernel, stride, expansion, channels, repeats: EfficientNet-B0's stages, which Lite scales
 STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
@@ -19,9 +21,14 @@ STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3)
 STRIDE_8, STRIDE_16 = 2, 4  # the last stages at those strides: colour and texture live there
 
 
-def build_x_encoder(config: XEncoderConfig) -> "FrameXEncoder | ClipXEncoder":
+def build_x_encoder(config: XEncoderConfig) -> "FrameXEncoder | ClipXEncoder | ImageXEncoder":
     """The X-Encoder that `config` describes, with random weights, in evaluation mode and without gradients."""
-    encoder = FrameXEncoder(config) if config.architecture == "efficientnet_lite" else ClipXEncoder(config)
+    clips = config.architecture == "vjepa2" or (config.model or {}).get("model_type") == "vjepa2"
+    encoder: FrameXEncoder | ClipXEncoder | ImageXEncoder
+    if config.architecture == "efficientnet_lite":
+        encoder = FrameXEncoder(config)
+    else:
+        encoder = ClipXEncoder(config) if clips else ImageXEncoder(config)
     return encoder.eval().requires_grad_(False)
 
 
@@ -137,31 +144,40 @@ class FrameXEncoder(nn.Module):
         return torch.cat([cells, feature_map.mean((2, 3)).unsqueeze(1)], dim=1)
 
 
-class ClipXEncoder(nn.Module):
-    """V-JEPA 2 (Assran et al., arXiv:2506.09985) through transformers: a clip is encoded whole, two frames a step."""
+class _PretrainedXEncoder(nn.Module):
+    """What encoders of the transformers library share: their pixels' mean and deviation."""
 
-    frames_per_step = 2
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: XEncoderConfig) -> None:
         super().__init__()
-        from transformers import VJEPA2Config, VJEPA2Model  # heavy, and only this size needs it
-
         self.config = config
-        self.model = VJEPA2Model(VJEPA2Config(
-            patch_size=config.patch, crop_size=config.image_size, frames_per_clip=64, tubelet_size=2,
-            hidden_size=config.hidden, num_hidden_layers=config.layers, num_attention_heads=config.heads,
-            attn_implementation="sdpa"))
-        self.tokens_per_step = (config.image_size // config.patch) ** 2
-        self.dim = config.hidden
-        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        self.register_buffer("mean", mean.view(3, 1, 1), persistent=False)
-        self.register_buffer("std", std.view(3, 1, 1), persistent=False)
+        for name, values in zip(("mean", "std"), PIXELS[config.pixels], strict=True):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
     def preprocess(self, frames: Tensor) -> Tensor:
-        """uint8 RGB (..., height, width, 3), already `image_size` square -> float (..., 3, height, width)."""
-        return (frames.float().movedim(-1, -3) / 255.0 - self.mean) / self.std
+        """RGB 0 to 255 (..., height, width, 3), already `image_size` square -> float (..., 3, height, width)."""
+        return (frames.float().movedim(-1, -3) / 255.0 - self.mean.float()) / self.std.float()
+
+
+class ClipXEncoder(_PretrainedXEncoder):
+    """V-JEPA 2 (Assran et al., arXiv:2506.09985) through transformers: a clip is encoded whole, two frames a step."""
+
+    frames_per_step = 2
+
+    def __init__(self, config: XEncoderConfig) -> None:
+        super().__init__(config)
+        from transformers import VJEPA2Config, VJEPA2Model  # heavy, and only this size needs it
+
+        described = VJEPA2Config(**{**_vjepa2_values(config), "attn_implementation": "sdpa"})
+        if described.crop_size != config.image_size:
+            raise ValueError(f"x_encoder.image_size must be {described.crop_size}, the crop_size of x_encoder.model, "
+                             f"got {config.image_size}")
+        self.model = VJEPA2Model(described)
+        del self.model.predictor  # its own predictor, of masked patches, has no part in VL-JEPA
+        self.tokens_per_step = (config.image_size // described.patch_size) ** 2
+        self.dim = described.hidden_size
 
     def forward(self, pixels: Float[Tensor, "batch time 3 height width"]) -> Float[Tensor, "batch steps tokens dim"]:
         """Visual tokens of whole clips; a single frame is repeated to fill its step."""
@@ -169,6 +185,53 @@ class ClipXEncoder(nn.Module):
             pixels = torch.cat([pixels, pixels[:, -1:]], dim=1)
         tokens = self.model(pixels, skip_predictor=True).last_hidden_state
         return tokens.unflatten(1, (-1, self.tokens_per_step))
+
+
+class ImageXEncoder(_PretrainedXEncoder):
+    """An image encoder of transformers, frame by frame: its patches' tokens, or the pooled embedding of each frame."""
+
+    frames_per_step = 1
+    model: Any  # whatever the configuration names
+    tokens_per_step: int
+    dim: int
+
+    def __init__(self, config: XEncoderConfig) -> None:
+        super().__init__(config)
+        self.model = _image_model(config)
+        described = self.model.config
+        self._patches = (config.image_size // described.patch_size) ** 2
+        self.tokens_per_step = 1 if config.pooled else self._patches
+        projects = config.pooled and hasattr(self.model, "visual_projection")
+        self.dim = described.projection_dim if projects else described.hidden_size
+
+    def forward(self, pixels: Float[Tensor, "batch time 3 height width"]) -> Float[Tensor, "batch time tokens dim"]:
+        """Visual tokens, row by row, without class or register tokens; or the one pooled token."""
+        batch, time = pixels.shape[:2]
+        said = self.model(pixel_values=pixels.flatten(0, 1))
+        if self.config.pooled:
+            pooled = said.image_embeds if "image_embeds" in said else said.pooler_output
+            return pooled.unflatten(0, (batch, time)).unsqueeze(2)
+        return said.last_hidden_state[:, -self._patches :].unflatten(0, (batch, time))
+
+
+def _vjepa2_values(config: XEncoderConfig) -> dict[str, Any]:
+    if config.model is not None:
+        return config.model
+    return {"patch_size": config.patch, "crop_size": config.image_size, "frames_per_clip": 64, "tubelet_size": 2,
+            "hidden_size": config.hidden, "num_hidden_layers": config.layers, "num_attention_heads": config.heads}
+
+
+def _image_model(config: XEncoderConfig) -> nn.Module:
+    from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection
+
+    assert config.model is not None
+    described = AutoConfig.for_model(**config.model)
+    if not hasattr(described, "patch_size") or described.model_type.startswith("siglip2"):
+        raise ValueError(f"x_encoder.model {described.model_type} is no encoder of square images into patches; "
+                         "V-JEPA 2, SigLIP 2 (fixed resolution), DINOv2, DINOv3 and CLIP are")
+    if config.pooled and described.model_type == "clip_vision_model":
+        return CLIPVisionModelWithProjection._from_config(described, attn_implementation="sdpa")
+    return AutoModel.from_config(described, attn_implementation="sdpa")
 
 
 def _round_channels(channels: float, divisor: int = 8) -> int:

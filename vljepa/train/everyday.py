@@ -17,6 +17,7 @@ from vljepa.config import EVERYDAY, ModelConfig
 from vljepa.evaluate import share_right
 from vljepa.metrics import cider, recall_at_k
 from vljepa.model import VLJEPA
+from vljepa.predictor import Predictor
 from vljepa.questions import KINDS, daquar_questions, evaluation_questions, training_questions
 from vljepa.text import TextTokenizer
 from vljepa.train import start
@@ -28,6 +29,7 @@ from vljepa.train.loop import Schedule, timed_progress, train
 from vljepa.train.photos import COPIES, PhotoSet, encode_photo_sets, encode_plain, load_photo_set, tokens_path
 from vljepa.train.text_corpus import all_sentences, caption_groups
 from vljepa.x_encoder import FrameXEncoder
+from vljepa.y_encoder import YEncoder
 
 SEED = 1
 PRETRAIN = Schedule(steps=300, learning_rate=1e-3)
@@ -108,11 +110,12 @@ def starting_model(config: ModelConfig, sets: Sequence[PhotoSet], work: Path) ->
     model = VLJEPA(config, TextTokenizer(start.minilm_tokenizer(), None),
                    TextTokenizer(start.minilm_tokenizer(), config.y_encoder.max_tokens))
     x_encoder = model.x_encoder
-    assert isinstance(x_encoder, FrameXEncoder)
+    assert isinstance(x_encoder, FrameXEncoder) and isinstance(model.y_encoder, YEncoder)
     start.load_efficientnet_lite2(x_encoder)
     start.load_minilm(model.y_encoder)
     words: Tensor = model.y_encoder.model.embeddings.word_embeddings.weight  # type: ignore[union-attr, assignment]
     with torch.no_grad():  # words the predictor can read from the start, at the size of its other inputs
+        assert isinstance(model.predictor, Predictor)
         model.predictor.embed_tokens.weight.copy_(words * (0.5 / words.std()))
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     x_encoder.channels_last()

@@ -14,6 +14,7 @@ import vljepa
 from visualizations.landmark_map import Landmarks
 from vljepa import checkpoint, evaluate
 from vljepa.photo import read_photo, squash
+from vljepa.questions import Question
 from vljepa.train.photos import load_photo_set
 from vljepa.train.smoke import draw_pictures
 from vljepa.train.text_corpus import all_sentences, clean_sentence
@@ -35,7 +36,9 @@ def folder(tmp_path_factory):
     flickr = [{"file": f"{i}.png", "split": "test", "captions": dressed[i]} for i in range(60)]
     sports = [{"file": f"{i}.png", "split": "val", "label": ("red ball", "blue box", "green flag")[i % 3]}
               for i in range(30)]
-    for name, rows in (("flickr8k", flickr), ("sports100", sports)):
+    indoor = [{"file": f"{i}.png", "question": "what colour is the ball in the image", "answer": answer}
+              for i in range(60) for answer in (("red", "red, blue")[i % 2],)]
+    for name, rows in (("flickr8k", flickr), ("sports100", sports), ("daquar_qa", indoor)):
         (root / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return root
 
@@ -49,6 +52,8 @@ def test_the_command_writes_every_figure_with_where_it_came_from(folder, smoke, 
     assert {"i2t_r1", "t2i_r1"} <= set(found["retrieval"])
     assert {"cider", "cider_bank"} <= set(found["caption"])
     assert {"presence", "blank_presence", "questions_presence"} <= set(found["vqa"])
+    assert {"daquar_top1", "blank_daquar"} <= set(found["vqa"])
+    assert found["vqa"]["answers_daquar"] == 2
     assert found["classification"]["labels"] == 3
     assert found["retrieval"]["photos"] == 60
     provenance = found["provenance"]
@@ -71,6 +76,17 @@ def test_a_blank_clip_cannot_answer_whether_a_thing_is_there(folder, smoke):
     photos = evaluate.encode(model, folder, "flickr8k", "test")
     found = evaluate.question_answering(model, photos, [row["captions"] for row in photos.rows])
     assert found["blank_presence"] == pytest.approx(50.0)
+
+
+def test_an_answer_counts_only_where_it_is_nearest_of_all(smoke):
+    """Asked with the answer that the model itself ranks first, all questions are right; with any other, none."""
+    model = vljepa.load(smoke, device="cpu")
+    tokens = evaluate.grey_clip(model).expand(2, -1, -1, -1)
+    answers = ["red", "blue", "red and blue"]
+    first = answers[int(np.argmax(model.predict(tokens[:1], "What colour is it?")[0] @ model.embed_text(answers).T))]
+    for answer in answers:
+        asked = [Question(i, "colour", "What colour is it?", answer, tuple(answers)) for i in range(2)]
+        assert evaluate.ranked_first(model, tokens, asked, answers) == (answer == first)
 
 
 @pytest.mark.skipif(not (DATA / "flickr8k.jsonl").exists(), reason="needs the training data beside the checkout")

@@ -20,7 +20,8 @@ from vljepa import metrics
 from vljepa.model import VLJEPA
 from vljepa.photo import read_photo
 from vljepa.provenance import provenance
-from vljepa.questions import Question, evaluation_questions
+from vljepa.questions import Question, daquar_questions, evaluation_questions
+from vljepa.train.photos import load_photo_set
 
 SEED = 0  # of the questions drawn; fixed, so that runs compare
 LABEL_PROMPTS = ("{}", "a photo of {}", "people doing {}", "someone doing {}")
@@ -62,13 +63,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def evaluate(model: VLJEPA, data: Path, split: str = "test") -> dict[str, dict]:
-    """All measures of the model card on Flickr8k's `split` and sports100's val; percentages but for CIDEr."""
+    """All measures of the model card on Flickr8k's and DAQUAR's `split` and sports100's val; percent but for CIDEr."""
     flickr = encode(model, data, "flickr8k", split)
     sports = encode(model, data, "sports100", "val")
     captions = [row["captions"] for row in flickr.rows]
     predicted = model.predict_windows(flickr.tokens)
     results = {"retrieval": retrieval(model, predicted, captions), "caption": captioning(model, predicted, captions)}
-    results["vqa"] = question_answering(model, flickr, captions)
+    results["vqa"] = {**question_answering(model, flickr, captions), **indoor_questions(model, data, split)}
     results["classification"] = classification(model, sports)
     return results
 
@@ -79,12 +80,19 @@ def encode(model: VLJEPA, data: Path, name: str, split: str) -> Photos:
     if not path.is_file():
         raise ValueError(f"evaluation needs {path}; the README says how the data folder is laid out")
     rows = [row for row in map(json.loads, path.read_text().splitlines()) if row["split"] == split]
+    return Photos(rows, encode_files(model, [data / row["file"] for row in rows], f"{name} {split}"))
+
+
+def encode_files(
+    model: VLJEPA, files: Sequence[Path], job: str
+) -> Float[torch.Tensor, "photos 1 tokens dim"]:
+    """Photos as one-frame windows of visual tokens, in order; `job` is what the progress bar says."""
     tokens = []
     with ThreadPoolExecutor(2) as pool:
-        for start in tqdm(range(0, len(rows), PHOTOS_AT_ONCE), desc=f"{name} {split}", mininterval=2.0):
-            files = [data / row["file"] for row in rows[start : start + PHOTOS_AT_ONCE]]
-            tokens.append(model.encode_photos(np.stack(list(pool.map(lambda f: model.fit(read_photo(f)), files)))))
-    return Photos(rows, torch.cat(tokens))
+        for start in tqdm(range(0, len(files), PHOTOS_AT_ONCE), desc=job, mininterval=2.0):
+            chunk = files[start : start + PHOTOS_AT_ONCE]
+            tokens.append(model.encode_photos(np.stack(list(pool.map(lambda f: model.fit(read_photo(f)), chunk)))))
+    return torch.cat(tokens)
 
 
 def retrieval(model: VLJEPA, predicted: Float[np.ndarray, "photos dim"], captions: Sequence[list[str]]) -> dict:
@@ -112,8 +120,7 @@ def captioning(model: VLJEPA, predicted: Float[np.ndarray, "photos dim"], captio
 
 def question_answering(model: VLJEPA, photos: Photos, captions: Sequence[list[str]]) -> dict:
     """Percent right among candidate answers, the same on a grey clip, and the best blind guess, by kind."""
-    side = model.config.x_encoder.image_size
-    grey = model.encode_photos(np.full((1, side, side, 3), 127, dtype=np.uint8))
+    grey = grey_clip(model)
     found: dict[str, float | int] = {}
     for kind in ("presence", "colour", "count", "action", "where"):
         questions = evaluation_questions(captions, kind, SEED)
@@ -125,6 +132,41 @@ def question_answering(model: VLJEPA, photos: Photos, captions: Sequence[list[st
         found[f"majority_{kind}"] = 100 * metrics.majority_baseline([q.answer for q in questions])
         found[f"questions_{kind}"] = len(questions)
     return found
+
+
+def indoor_questions(model: VLJEPA, data: Path, split: str) -> dict:
+    """DAQUAR, split by photo: percent of questions whose answer is ranked first among *all* answers of the data set.
+
+    Several things asked for at once are one answer, right only as a whole and in its order ("books and lamp"); numbers
+    are spelled out. Words that mean the same count as wrong ("photo" for "picture").
+    """
+    photo_set = load_photo_set(data, "daquar_qa")
+    files = [photo_set.files[i] for i in photo_set.indices(split)]
+    answers = sorted({q.answer for q in daquar_questions(photo_set.rows, photo_set.files)})
+    asked = daquar_questions(photo_set.rows, files)
+    if not asked:
+        return {}
+    tokens, grey = encode_files(model, [data / file for file in files], f"daquar {split}"), grey_clip(model)
+    shown = tokens[[q.photo for q in asked]]
+    return {"daquar_top1": 100 * ranked_first(model, shown, asked, answers),
+            "blank_daquar": 100 * ranked_first(model, grey.expand(len(asked), -1, -1, -1), asked, answers),
+            "majority_daquar": 100 * metrics.majority_baseline([q.answer for q in asked]),
+            "questions_daquar": len(asked), "answers_daquar": len(answers), "photos_daquar": len(files)}
+
+
+def ranked_first(
+    model: VLJEPA, windows: Float[torch.Tensor, "n 1 tokens dim"], questions: list[Question], answers: Sequence[str]
+) -> float:
+    """Share of questions, each about its own window, whose right answer is the nearest of all `answers`."""
+    predicted = model.predict_windows(windows, [q.text for q in questions])
+    right = np.array([answers.index(q.answer) for q in questions])
+    return metrics.accuracy_over_candidates(predicted, model.embed_text(answers), right)
+
+
+def grey_clip(model: VLJEPA) -> Float[torch.Tensor, "1 1 tokens dim"]:
+    """A window in which nothing can be seen."""
+    side = model.config.x_encoder.image_size
+    return model.encode_photos(np.full((1, side, side, 3), 127, dtype=np.uint8))
 
 
 def classification(model: VLJEPA, photos: Photos) -> dict:

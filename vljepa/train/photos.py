@@ -40,7 +40,7 @@ def load_photo_set(folder: Path, name: str) -> PhotoSet:
     """Read `folder/name.jsonl`; ValueError says what is missing and what the layout should be."""
     path = folder / f"{name}.jsonl"
     if not path.is_file():
-        raise ValueError(f"training data must hold {path.name}, but {folder} does not; "
+        raise ValueError(f"the data folder must hold {path.name}, but {folder} does not; "
                          "see 'Train your own' in the README")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     splits: dict[str, str] = {}

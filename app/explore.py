@@ -1,34 +1,25 @@
 """The Explore tab: its blocks, and the handlers that its page calls, each a plain function on the engine."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from app.assets import template
 from app.banner import limits
 from app.engine import Engine, Source, safe_name
 from app.messages import Handler, in_one_sentence
+from app.tab import tab
 from app.views import cut_view, file_url, film_view, job_view, landmarks_view
 from vljepa.analysis import CutSettings, Method
 
+STYLE = "explore.css"
 SECONDS = ("smoothing_s", "min_length_s")
-ON_LOAD = """
-const url = props.module;
-import(url).then((page) => page.mount({ element, server })).catch((error) => {
-  element.querySelector('.vlj-alert-text').textContent = 'The page could not start: ' + error.message;
-  element.querySelector('.vlj-alert').hidden = false;
-});
-"""
 
 
 def build(engine: Engine, published: Path) -> gr.HTML:
     """Add the tab's blocks to the surrounding `gr.Blocks`; `published` holds the page's files."""
-    functions: list[Callable[..., Any]] = list(handlers(engine, Path(get_upload_folder())).values())
-    return gr.HTML("", html_template=template("explore.html"), js_on_load=ON_LOAD, apply_default_css=False,
-                   server_functions=functions, module=file_url(published / "explore.js"), elem_id="vlj-explore")
+    return tab("explore", handlers(engine, Path(get_upload_folder())), published)
 
 
 def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:

@@ -21,6 +21,7 @@ from vljepa.paths import cache_dir
 
 FIRST_PORT, PORTS_TRIED = 7860, 20
 LARGEST_UPLOAD = "8gb"
+TABS = (("Explore", explore),)  # only those that work; each has build(engine, published) and a STYLE
 UPLOADS_S = (3600, 86400)  # look every hour for uploads older than a day
 
 
@@ -44,8 +45,10 @@ def page(engine: Engine, published: Path) -> gr.Blocks:
     """The whole page. Each tab builds its own blocks; only tabs that work are here."""
     with gr.Blocks(title="VL-JEPA", fill_width=True, analytics_enabled=False, delete_cache=UPLOADS_S) as blocks:
         gr.HTML(banner(engine.model.name, engine.model.device), apply_default_css=False, elem_id="vlj-banner")
-        with gr.Tabs(elem_id="vlj-tabs"), gr.Tab("Explore"):
-            explore.build(engine, published)
+        with gr.Tabs(elem_id="vlj-tabs"):
+            for title, tab in TABS:
+                with gr.Tab(title):
+                    tab.build(engine, published)
     return blocks
 
 
@@ -95,7 +98,8 @@ def _head(published: Path) -> str:
 
     The styles are linked, not handed to gradio, which rewrites selectors and gets those inside `@media` wrong.
     """
-    styles = [f'<link rel="stylesheet" href="{file_url(published / name)}">' for name in ("page.css", "explore.css")]
+    sheets = ["page.css", *(tab.STYLE for _, tab in TABS)]
+    styles = [f'<link rel="stylesheet" href="{file_url(published / name)}">' for name in sheets]
     meta = f'<meta name="vlj-plotly" content="{file_url(plotly_path())}">'
     script = f'<script type="module" src="{file_url(published / "page.js")}"></script>'
     return "\n".join([template("head.html"), meta, *styles, script])

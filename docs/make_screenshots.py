@@ -1,4 +1,4 @@
-"""Draws the README's picture of the app: `python docs/make_screenshots.py [--checkpoint everyday]`.
+"""Draws the README's picture of the app: `python -m docs.make_screenshots [--checkpoint everyday]`.
 
 Starts the app, opens a sample film in Chromium, and writes `docs/app.png`; with `--all` also `docs/app-dark.png` (3-D)
 and `docs/app-phone.png`. The film is blurred: its photographs are not ours to publish. Needs what the tests need.
@@ -6,7 +6,6 @@ and `docs/app-phone.png`. The film is blurred: its photographs are not ours to p
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from app.browser import launch
+
 DOCS = Path(__file__).resolve().parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 PATIENCE_MS = 300_000
 
@@ -30,11 +29,8 @@ def main() -> None:
     parser.add_argument("--segment", type=int, default=3, help="which of its segments to stand in")
     parser.add_argument("--all", action="store_true", help="the dark and the phone's picture too")
     options = parser.parse_args()
-    browser_path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if browser_path is None:
-        sys.exit("error: no Chromium or Chrome found; `apt-get install chromium` and run this again")
     with running_app(options.checkpoint) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        browser = launch(playwright)
         picture(browser, address, options, "app.png", DESK, "light")
         if options.all:
             picture(browser, address, options, "app-dark.png", DESK, "dark", dimensions=3)
@@ -65,6 +61,7 @@ def picture(browser: Browser, address: str, options: argparse.Namespace, name: s
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
+    page.get_by_role("tab", name="Explore", exact=True).click()
     page.locator(".vlj-sample").nth(options.film).click()
     page.wait_for_selector(".vlj-explore[data-state=ready]")
     page.wait_for_function("document.querySelector('.vlj-caption') && !document.querySelector('.vlj-unread')")

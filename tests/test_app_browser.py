@@ -1,12 +1,6 @@
-"""The app as people meet it: a real Chromium on a real server, with a model that knows colours.
-
-A missing browser fails these tests, it never skips them.
-"""
+"""The app as people meet it: a real Chromium on a real server, with a model that knows colours."""
 
 import json
-import os
-import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,19 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsing import App, open_tab, serving, visitor
+from playwright.sync_api import Page, expect
 from test_app import HOSTILE, ColourModel, film, landmarks, sound_only
 
 from app.engine import Engine
 from app.server import serve
 from app.store import Store
 from sample_media import SampleFilm
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
-         "--disable-component-update", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-         "--ignore-gpu-blocklist", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
-PATIENCE_MS = 60_000  # a busy machine is slow, not broken
 
 
 class WatchedModel(ColourModel):
@@ -64,83 +53,31 @@ def serve_colours(root: Path) -> None:
     serve(engine, "127.0.0.1", None)
 
 
-class App:
-    """A served app and what the browser said while it was used."""
-
-    def __init__(self, address: str, root: Path) -> None:
-        self.address, self.media = address, root
-        self.complaints: list[str] = []
+class ColourApp(App):
+    """The served app with the model that knows colours."""
 
     def noted(self, what: str) -> int:
         """How often the model did that so far."""
-        return (self.media / "notes").read_text().split().count(what)
+        return (self.root / "notes").read_text().split().count(what)
 
     def slow_down(self, delay_s: float) -> None:
-        (self.media / "delay").write_text(str(delay_s))
-
-    def watch(self, page: Page) -> None:
-        page.on("console", lambda m: self.complaints.append(f"console: {m.text}") if m.type == "error" else None)
-        page.on("pageerror", lambda error: self.complaints.append(f"page: {error}"))
-        page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda request: self.complaints.append(f"outside: {request.url}")
-                if not request.url.startswith((self.address, "data:", "blob:")) else None)
+        (self.root / "delay").write_text(str(delay_s))
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory) -> Iterator[App]:
+def app(tmp_path_factory) -> Iterator[ColourApp]:
     root = tmp_path_factory.mktemp("app")
     film(root / "colours.mp4", scenes=("red", "green", "blue", "white"), size=(320, 180))
     (root / "notes").touch()
     (root / "delay").write_text("0")
-    # a process of its own: gradio leaves event loops behind, which would be warnings here
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
-    command = [sys.executable, "-c", f"import test_app_browser as t; t.serve_colours(t.Path({str(root)!r}))"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env={**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}) as server:
-        assert server.stdout is not None
-        said = []
-        for line in server.stdout:
-            said.append(line)
-            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
-                break
-        else:
-            pytest.fail("the app did not start:\n" + "".join(said))
-        drain = threading.Thread(target=server.stdout.read, daemon=True)
-        drain.start()
-        yield App(address[0], root)
-        server.terminate()
-        drain.join(10)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), os.environ.get("VLJEPA_BROWSER"))
-    if path is None:
-        pytest.fail("these tests need Chromium or Chrome: `apt-get install chromium`, or name one in VLJEPA_BROWSER")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
+    with serving(root, "-c", f"import test_app_browser as t; t.serve_colours(t.Path({str(root)!r}))") as served:
+        yield ColourApp(served.address, root)
 
 
 @pytest.fixture
 def page(app, browser) -> Iterator[Page]:
-    """A fresh visitor with an open start page; fails the test if the browser complained about anything."""
-    yield from visitor(app, browser)
-
-
-def visitor(app, browser, **context) -> Iterator[Page]:
-    app.complaints.clear()
     app.slow_down(0)
-    visit = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
-    page = visit.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    app.watch(page)
-    page.goto(app.address)
-    page.wait_for_selector(".vlj-explore[data-ready]")
-    yield page
-    visit.close()
-    assert app.complaints == []
+    yield from visitor(app, browser)
 
 
 def open_sample(page: Page) -> None:
@@ -181,7 +118,7 @@ def complaint(page: Page) -> str:
 
 
 def test_an_upload_is_analysed_and_its_segments_lead_the_player(app, page):
-    path = film(app.media / "mine.mp4", scenes=("blue", "red", "green"), size=(320, 180))
+    path = film(app.root / "mine.mp4", scenes=("blue", "red", "green"), size=(320, 180))
     upload(page, path)
     ready(page)
     assert page.locator(".vlj-title").inner_text() == "mine.mp4"
@@ -267,7 +204,7 @@ def test_settings_are_undone_reset_and_remembered(page):
     page.get_by_role("button", name="Undo the last change").click()
     expect(page.locator(".vlj-readout-fact")).to_have_text("Captions: written by the decoder")
     page.reload()
-    page.wait_for_selector(".vlj-explore[data-ready]")
+    open_tab(page, "explore")
     open_sample(page)
     expect(page.locator(".vlj-segment")).to_have_count(3)
     page.get_by_role("button", name="Reset all settings").click()
@@ -292,8 +229,8 @@ def test_every_download_is_a_valid_file_with_the_films_name(page):
 
 
 def test_hostile_names_queries_and_captions_are_only_text(app, page):
-    path = film(app.media / "plain.mp4", scenes=("red", "white"), size=(320, 180))
-    hostile = app.media / HOSTILE.replace("/", "")
+    path = film(app.root / "plain.mp4", scenes=("red", "white"), size=(320, 180))
+    hostile = app.root / HOSTILE.replace("/", "")
     path.rename(hostile)
     upload(page, hostile)
     ready(page)
@@ -310,11 +247,11 @@ def test_hostile_names_queries_and_captions_are_only_text(app, page):
 
 
 def test_bad_files_are_told_in_one_sentence_and_the_app_goes_on(app, page):
-    (app.media / "empty.mp4").write_bytes(b"")
-    (app.media / "words.mp4").write_text("These are words. " * 99)
-    sound_only(app.media / "song.m4a")
+    (app.root / "empty.mp4").write_bytes(b"")
+    (app.root / "words.mp4").write_text("These are words. " * 99)
+    sound_only(app.root / "song.m4a")
     for name, reason in {"empty.mp4": "empty", "words.mp4": "not a video", "song.m4a": "no moving picture"}.items():
-        upload(page, app.media / name)
+        upload(page, app.root / name)
         page.wait_for_function(f"document.querySelector('.vlj-alert-text').textContent.includes({json.dumps(reason)})")
         assert complaint(page).startswith(name)
         assert page.locator(".vlj-start").is_visible()
@@ -323,9 +260,9 @@ def test_bad_files_are_told_in_one_sentence_and_the_app_goes_on(app, page):
 
 
 def test_a_truncated_film_is_shown_as_far_as_it_goes(app, page):
-    whole = film(app.media / "whole.mkv", scenes=("red", "green", "blue", "white"), size=(640, 480))
-    (app.media / "torn.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
-    upload(page, app.media / "torn.mkv")
+    whole = film(app.root / "whole.mkv", scenes=("red", "green", "blue", "white"), size=(640, 480))
+    (app.root / "torn.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
+    upload(page, app.root / "torn.mkv")
     ready(page)
     assert "cut off" in complaint(page)
 
@@ -333,7 +270,7 @@ def test_a_truncated_film_is_shown_as_far_as_it_goes(app, page):
 def test_cancel_stops_the_work_and_the_film_can_be_opened_again(app, page):
     app.slow_down(0.1)
     closed = app.noted("closed")
-    path = film(app.media / "long.mp4", scenes=("red", "green"), seconds_each=6, size=(320, 180))
+    path = film(app.root / "long.mp4", scenes=("red", "green"), seconds_each=6, size=(320, 180))
     upload(page, path)
     page.wait_for_function("document.querySelector('.vlj-stage').textContent.startsWith('Watching')")
     page.get_by_role("button", name="Cancel").click()
@@ -383,7 +320,7 @@ def test_light_and_dark_can_be_switched_and_are_remembered(page):
     page.get_by_role("button", name="Switch between light and dark").click()
     assert page.evaluate(dark) != before
     page.reload()
-    page.wait_for_selector(".vlj-explore[data-ready]")
+    open_tab(page, "explore")
     page.wait_for_function(f"{dark} !== {json.dumps(before)}")
 
 
@@ -406,17 +343,7 @@ def test_everything_that_can_be_pressed_has_a_name(page):
 
 
 def test_the_command_starts_the_real_model_and_reads_a_sample_film(smoke, browser, tmp_path):
-    command = [sys.executable, "-u", "-m", "app", "--checkpoint", str(smoke)]
-    environment = {**os.environ, "VLJEPA_CACHE": str(tmp_path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
-                          cwd=Path(__file__).parent.parent) as server:
-        said = []
-        assert server.stdout is not None
-        while not (address := re.search(r"http://127\.0\.0\.1:\d+", "".join(said))):
-            line = server.stdout.readline()
-            assert line, "".join(said)
-            said.append(line)
-        real = App(address[0], tmp_path)
+    with serving(tmp_path, "-m", "app", "--checkpoint", str(smoke), VLJEPA_CACHE=str(tmp_path)) as real:
         for page in visitor(real, browser):
             assert "smoke" in page.locator(".vlj-facts").inner_text()
             page.locator(".vlj-sample").last.click()
@@ -424,7 +351,6 @@ def test_the_command_starts_the_real_model_and_reads_a_sample_film(smoke, browse
             assert all(captions(page))
             page.locator(".vlj-help summary").click()
             assert "no landmark sentences" in page.locator(".vlj-map-help").inner_text()
-        server.terminate()
 
 
 def test_an_unknown_checkpoint_is_one_line_and_a_status():

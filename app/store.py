@@ -4,7 +4,6 @@ One folder a film, named by the SHA-256 of its bytes. Embeddings are further key
 captions by the embedding they were read from. The oldest films go when the folder grows beyond its limit.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,13 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
+from vljepa.kept import content_hash, short_hash
 from vljepa.readout import Caption
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
 
+__all__ = ["Store", "content_hash", "short_hash"]
 LIMIT_BYTES = 4_000_000_000
 
 
@@ -50,11 +52,11 @@ class Store:
         """The stream kept under `key`, or None."""
         path = self.folder(content) / f"{key}.npz"
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 facts = json.loads(str(kept["facts"]))
                 video = VideoInfo(**facts.pop("video"))
                 return Trajectory(times_s=kept["times_s"], embeddings=kept["embeddings"], video=video, **facts)
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
             return None
 
     def save_captions(self, content: str, key: str, captions: dict[str, Caption]) -> None:
@@ -76,17 +78,6 @@ class Store:
         sizes = {folder: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) for folder in folders}
         while len(folders) > 1 and sum(sizes[f] for f in folders) > self.limit_bytes:
             shutil.rmtree(folders.pop(0), ignore_errors=True)
-
-
-def content_hash(path: Path) -> str:
-    """Names a file by its bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:24]
-
-
-def short_hash(*parts: object) -> str:
-    """Names a combination of settings."""
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -12,13 +12,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from visualizations.landmark_map import Landmarks
+from vljepa.calibration import FILE as CALIBRATION
+from vljepa.calibration import Calibration
 from vljepa.config import ModelConfig
 from vljepa.errors import CheckpointError
 from vljepa.model import VLJEPA
@@ -26,9 +27,6 @@ from vljepa.paths import cache_dir
 from vljepa.readout import CaptionBank
 from vljepa.text import TextTokenizer
 from vljepa.x_encoder import FrameXEncoder
-
-if TYPE_CHECKING:
-    from vljepa.hub import Report
 
 PARTS = ("x_encoder", "predictor", "y_encoder", "y_decoder")
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -59,18 +57,17 @@ def list_checkpoints() -> list[CheckpointInfo]:
 
 
 def load(
-    name: str | Path = "everyday", device: str | None = None, dtype: torch.dtype | str | None = None
+    name: str | Path = "everyday", device: str | None = None, dtype: torch.dtype | str | None = None,
+    calibrated: bool = True,
 ) -> VLJEPA:
     """A ready model, in evaluation mode, by checkpoint name or folder.
 
-    The names of `vljepa.public` (open-vljepa, clip, siglip2) and repositories of the hub ("user/name") are fetched the
-    first time, which takes a network and some minutes; later everything is on this machine.
-
     `device` None takes a GPU if there is one; `dtype` None takes bfloat16 where the device is fast at it, otherwise
-    float32; those two are the types there are. CheckpointError says which file or tensor is missing, damaged or of the
-    wrong shape, or that the memory does not suffice.
+    float32; those two are the types there are. `calibrated` False leaves the calibration out, for who makes a new one.
+    CheckpointError says which file or tensor is missing, damaged or of the wrong shape, or that the memory does not
+    suffice.
     """
-    folder = find(name) or _fetched(str(name), device, dtype)
+    folder = _find(name)
     config, checksums = _read_config(folder)
     for file in {*checksums, *(f"{part}.safetensors" for part in _tensors_files(config))}:
         _check_sum(folder / file, checksums)
@@ -83,6 +80,8 @@ def load(
         # what is not saved (rotary frequencies, pixel statistics) keeps float32: in bfloat16 a frequency's error would
         # turn the thousandth position by a whole radian
         model = model.to(device=target).eval().requires_grad_(False)
+    model.fingerprint = _fingerprint(config, checksums)
+    model.calibration = _calibration(folder, model.fingerprint) if CALIBRATION in checksums and calibrated else None
     if isinstance(model.x_encoder, FrameXEncoder):
         model.x_encoder.channels_last()
     return model
@@ -94,11 +93,6 @@ def save(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> Non
     for part in _tensors_files(model.config):
         save_file({k: v.detach().to(dtype).contiguous().cpu() for k, v in _tensors(model, part).items()},
                   folder / f"{part}.safetensors")
-    save_rest(model, folder)
-
-
-def save_rest(model: VLJEPA, folder: Path) -> None:
-    """Write what is no weight, and `config.json` with the checksums of all."""
     model.query_tokenizer.save(folder / "query_tokenizer.json")
     model.text_tokenizer.save(folder / "text_tokenizer.json")
     if model.decoder_tokenizer is not None:
@@ -107,47 +101,58 @@ def save_rest(model: VLJEPA, folder: Path) -> None:
         model.bank.save(folder)
     if model.landmarks is not None:
         model.landmarks.save(folder / "landmarks.safetensors")
-    (folder / "config.json").write_text(json.dumps(describe(folder, model.config), indent=2) + "\n")
-
-
-def describe(folder: Path, config: ModelConfig) -> dict[str, Any]:
-    """What `config.json` says of a folder whose other files are all there."""
+    (folder / CALIBRATION).unlink(missing_ok=True)  # it was fitted to the weights that were here
     files = sorted(f for f in folder.iterdir() if f.suffix in (".safetensors", ".txt") or "tokenizer" in f.name)
-    return {"model": config.to_dict(), "sha256": {f.name: _sha256(f) for f in files}}
+    described = {"model": model.config.to_dict(), "sha256": {f.name: _sha256(f) for f in files}}
+    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def save_calibration(calibration: Calibration, name: str | Path) -> Path:
+    """Put a calibration into the checkpoint it was fitted to, and its checksum into `config.json`; returns its path."""
+    folder = _find(name)
+    config, checksums = _read_config(folder)
+    if calibration.fingerprint != _fingerprint(config, checksums):
+        raise CheckpointError(f"the weights in {folder} changed while they were calibrated; calibrate them again")
+    calibration.save(folder)
+    checksums = dict(sorted({**checksums, CALIBRATION: _sha256(folder / CALIBRATION)}.items()))
+    partial = folder / "config.json.part"
+    partial.write_text(json.dumps({"model": config.to_dict(), "sha256": checksums}, indent=2) + "\n")
+    partial.replace(folder / "config.json")
+    return folder / CALIBRATION
+
+
+def _fingerprint(config: ModelConfig, checksums: dict[str, str]) -> str:
+    """Names whatever embeddings depend on: the configuration, the weights that make them, the tokenizers."""
+    parts = {name: sum_ for name, sum_ in checksums.items()
+             if name.split(".")[0] in ("x_encoder", "predictor", "y_encoder", "query_tokenizer", "text_tokenizer")}
+    described = json.dumps([config.to_dict(), parts], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _calibration(folder: Path, fingerprint: str) -> Calibration:
+    try:
+        calibration = Calibration.load(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{CALIBRATION} in {folder} cannot be used: {error}; run `python -m vljepa calibrate`"
+                              ) from None
+    if calibration.fingerprint != fingerprint:
+        raise CheckpointError(f"{CALIBRATION} in {folder} was fitted to other weights: run `python -m vljepa calibrate`"
+                              )
+    return calibration
 
 
 def _roots() -> list[Path]:
     return [SHIPPED, cache_dir() / "checkpoints"]
 
 
-def find(name: str | Path) -> Path | None:
-    """The folder of a checkpoint that is on this machine, by name or folder; None if there is none."""
+def _find(name: str | Path) -> Path:
     folders = [Path(name)] if isinstance(name, Path) or os.sep in name else [root / name for root in _roots()]
-    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
-
-
-def _fetched(name: str, device: str | None, dtype: torch.dtype | str | None) -> Path:
-    """The folder of a checkpoint that had to come from the hub; CheckpointError if there is none by that name."""
-    from vljepa import hub, public
-
-    if name in public.PUBLIC:
-        return public.prepare(name, device, dtype)
-    if hub.is_repository(name) and not Path(name).exists():
-        return fetch_repository(name)
-    known = ", ".join([*(info.name for info in list_checkpoints()), *public.PUBLIC])
+    for folder in folders:
+        if (folder / "config.json").is_file():
+            return folder
+    known = ", ".join(info.name for info in list_checkpoints()) or "none"
     raise CheckpointError(
-        f"no checkpoint named {name!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
-
-
-def fetch_repository(name: str, report: "Report | None" = None) -> Path:
-    """The folder of a checkpoint that somebody shared on the hub ("user/name"), every file of it fetched."""
-    from vljepa import hub
-
-    folder = hub.fetch(name, "config.json", report=report)
-    _, checksums = _read_config(folder)
-    if outside := [file for file in checksums if Path(file).name != file]:
-        raise CheckpointError(f"config.json of {name} names {outside[0]}, which is outside its folder: do not use it")
-    return hub.fetch(name, "config.json", *checksums, report=report)
+        f"no checkpoint named {str(name)!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
 
 
 def _read_config(folder: Path) -> tuple[ModelConfig, dict[str, str]]:

@@ -17,6 +17,8 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from vljepa import metrics
+from vljepa.labels import QUERY as LABEL_QUERY
+from vljepa.labels import label_embeddings
 from vljepa.model import VLJEPA
 from vljepa.photo import read_photo
 from vljepa.provenance import provenance
@@ -24,8 +26,6 @@ from vljepa.questions import Question, daquar_questions, evaluation_questions
 from vljepa.train.photos import load_photo_set
 
 SEED = 0  # of the questions drawn; fixed, so that runs compare
-LABEL_PROMPTS = ("{}", "a photo of {}", "people doing {}", "someone doing {}")
-LABEL_QUERY = "What is the action shown?"
 PHOTOS_AT_ONCE = 64
 
 
@@ -172,8 +172,7 @@ def grey_clip(model: VLJEPA) -> Float[torch.Tensor, "1 1 tokens dim"]:
 def classification(model: VLJEPA, photos: Photos) -> dict:
     """Percent of sports100's val photos whose label, as a text in several prompts, is nearest of the 100."""
     labels = sorted({row["label"] for row in photos.rows})
-    prompts = model.embed_text([p.format(label) for label in labels for p in LABEL_PROMPTS])
-    candidates = prompts.reshape(len(labels), len(LABEL_PROMPTS), -1).mean(axis=1)
+    candidates = label_embeddings(model, labels)
     right = np.array([labels.index(row["label"]) for row in photos.rows])
     predicted = model.predict_windows(photos.tokens, LABEL_QUERY)
     return {"sports100": 100 * metrics.accuracy_over_candidates(predicted, candidates, right),

@@ -100,7 +100,7 @@ def to_csv(analysis: Analysis) -> bytes:
     rows = csv.writer(text)
     rows.writerow(CaptionedSegment.__dataclass_fields__)
     for s in analysis.segments:
-        rows.writerow([f"{s.start_s:.3f}", f"{s.end_s:.3f}", _harmless(s.caption), _harmless(s.readout),
+        rows.writerow([f"{s.start_s:.3f}", f"{s.end_s:.3f}", harmless(s.caption), harmless(s.readout),
                        f"{s.similarity:.4f}"])
     return _utf8(text.getvalue())
 
@@ -166,7 +166,7 @@ def _one_line(text: str) -> str:
     return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).split()) or "…"
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """An apostrophe before what a spreadsheet would take for a formula (OWASP, CSV injection)."""
     text = text.replace("\0", " ")
     return f"'{text}" if text.lstrip()[:1] in tuple("=+-@＝＋－＠") or text[:1] in tuple("\t\r\n") else text

@@ -5,6 +5,7 @@ embeddings: captions are decoded from them, labels and answers are compared with
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visualizations.landmark_map import Landmarks
+from vljepa.calibration import Calibration
 from vljepa.config import ModelConfig
 from vljepa.photo import fit
 from vljepa.predictor import build_predictor
 from vljepa.readout import Caption, CaptionBank, check_readout, normalise
 from vljepa.stream import EmbeddingStream
 from vljepa.text import TextTokenizer
-from vljepa.video import Source
 from vljepa.x_encoder import build_x_encoder
 from vljepa.y_decoder import END, PAD, START, YDecoder
 from vljepa.y_encoder import build_y_encoder
@@ -51,6 +52,8 @@ class VLJEPA(nn.Module):
         self.y_encoder = build_y_encoder(config.y_encoder, config.embed_dim)
         self.y_decoder = None if config.y_decoder is None else YDecoder(config.y_decoder, config.embed_dim)
         self.register_buffer("text_shift", torch.zeros(config.embed_dim))
+        self.fingerprint = ""  # names the weights: `load` sets it, and what can turn similarities into probabilities
+        self.calibration: Calibration | None = None
 
     @property
     def device(self) -> torch.device:
@@ -72,13 +75,13 @@ class VLJEPA(nn.Module):
         """The read-outs that this checkpoint has, the default first."""
         return ("decoder",) * (self.y_decoder is not None) + ("bank",) * (self.bank is not None)
 
-    def embed(self, video: Source, query: str | None = None, rate_hz: float | None = None) -> EmbeddingStream:
-        """Open a path, URL or camera index, or take a `FrameSource`, and predict `rate_hz` embeddings a second, lazily.
+    def embed(self, video: str | Path | int, query: str | None = None, rate_hz: float | None = None) -> EmbeddingStream:
+        """Open a path, URL or camera index and predict an embedding `rate_hz` times a second, lazily.
 
         `query` None asks for a caption; `rate_hz` None takes the rate the model was made for. VideoError if the video
         cannot be opened, ValueError for an empty or too long query or an impossible rate.
         """
-        self._query_tokens([query])  # refuse a bad query before a video is opened
+        self.query_tokens([query])  # refuse a bad query before a video is opened
         return EmbeddingStream(self, video, query, self.config.rate_hz if rate_hz is None else rate_hz)
 
     def fit(self, image: UInt8[np.ndarray, "height width 3"]) -> Shaped[np.ndarray, "side side 3"]:
@@ -134,7 +137,7 @@ class VLJEPA(nn.Module):
     ) -> Float[np.ndarray, "batch embed"]:
         """Predicted embeddings, unit length, of windows of visual tokens; one query for all or one each."""
         queries: Sequence[str | None] = [query] if query is None or isinstance(query, str) else query
-        tokens, mask = self._query_tokens(queries)
+        tokens, mask = self.query_tokens(queries)
         if len(queries) == 1:
             tokens, mask = tokens.expand(len(visual_tokens), -1), mask.expand(len(visual_tokens), -1)
         predicted = self.predictor(visual_tokens, tokens, mask)
@@ -192,7 +195,8 @@ class VLJEPA(nn.Module):
         text = self.decoder_tokenizer.decode([i for i in ids if i not in (PAD, START)]).strip()
         return f"{text[:1].upper()}{text[1:].rstrip(' .')}." if text else "(nothing to say)"
 
-    def _query_tokens(self, queries: Sequence[str | None]) -> tuple[Tensor, Tensor]:
+    def query_tokens(self, queries: Sequence[str | None]) -> tuple[Tensor, Tensor]:
+        """Token ids and their mask; None asks for a caption. ValueError for an empty or too long query."""
         texts = [self.config.caption_query if query is None else query for query in queries]
         if any(not text.strip() for text in texts):
             raise ValueError("the query is empty: ask something, or leave it out to get captions")

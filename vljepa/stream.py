@@ -8,8 +8,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 
 from vljepa.photo import fit
-from vljepa.video import Frame, FrameSource, Source, VideoInfo, open_video
+from vljepa.video import Frame, VideoInfo, open_video
 
 if TYPE_CHECKING:
     from vljepa.model import VLJEPA
@@ -56,19 +56,21 @@ class Trajectory:
 class EmbeddingStream:
     """An opened video and what to ask of it. Iterate once, or `collect`; leaving the iteration closes the video."""
 
-    def __init__(self, model: "VLJEPA", source: Source, query: str | None, rate_hz: float) -> None:
+    def __init__(self, model: "VLJEPA", source: str | Path | int, query: str | None, rate_hz: float) -> None:
         if not 0.01 <= rate_hz <= 60:
             raise ValueError(f"rate_hz must be 0.01 to 60 embeddings a second, got {rate_hz}")
         self._model, self.query, self.rate_hz = model, query, rate_hz
-        self._video = source if isinstance(source, FrameSource) else open_video(source)
+        self._video = open_video(source)
         self.video = self._video.info
         self.warning: str | None = None
+        # told of what each new step adds, for whoever keeps it: visual tokens, or frames if those are encoded as clips
+        self.keep: Callable[[torch.Tensor], None] | None = None
         self.timing_s = {"read": 0.0, "encode": 0.0, "predict": 0.0}
         self._kept: torch.Tensor | None = None  # what the next windows need of the past
 
     def __iter__(self) -> Iterator[Step]:
         """Yield a `Step` for each frame at `rate_hz`; VideoError if nothing can be read."""
-        with closing(self._video), torch.inference_mode():
+        with self._video, torch.inference_mode():
             for frames in self._batches():
                 embeddings = self._predict(np.stack([frame.image for frame in frames]))
                 for frame, embedding in zip(frames, embeddings, strict=True):
@@ -96,6 +98,8 @@ class EmbeddingStream:
         model, window = self._model, self._model.config.predictor.window_frames
         by_frame = model.x_encoder.frames_per_step == 1
         new = self._timed("encode", model.encode_frames, images) if by_frame else torch.from_numpy(images)
+        if self.keep is not None:
+            self.keep(new)
         seen = new if self._kept is None else torch.cat([self._kept, new])
         self._kept = seen[max(0, len(seen) - window + 1) :]
         groups = _windows(seen, len(new), window)

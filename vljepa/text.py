@@ -36,6 +36,15 @@ class TextTokenizer:
         limit = self.max_tokens
         return [i if limit is None or len(i) <= limit else [*i[: limit - 1], i[-1]] for i in encoded]
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before any cutting."""
+        return [len(e.ids) for e in self._tokenizer.encode_batch(list(texts))]
+
+    def unknown(self, texts: Sequence[str]) -> list[bool]:
+        """Whether a text holds characters that the vocabulary lacks, such as most emoji."""
+        number = self._tokenizer.token_to_id("[UNK]")
+        return [number in e.ids for e in self._tokenizer.encode_batch(list(texts))]
+
     def __call__(self, texts: Sequence[str]) -> tuple[Int[Tensor, "batch text"], Bool[Tensor, "batch text"]]:
         """Ids and mask, padded to the longest."""
         return pad(self.ids(texts))

@@ -2,15 +2,16 @@
 
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sample_media.camera import FPS
 from sample_media.films import SCRIPTS, Script
-from sample_media.render import FPS, first_frames, truth, write_film
+from sample_media.render import first_frames, truth, write_film
 from vljepa.errors import VideoError
+from vljepa.paths import cache_dir
 
 VERSION = 1  # raise it whenever a film would come out differently: kept films are then made anew
 
@@ -38,7 +39,7 @@ def sample_films(folder: Path | None = None, progress: Callable[[float], None] |
     0 to 1; an exception it raises cancels. Several processes may call at once. VideoError if a photograph is missing
     or the folder cannot be written.
     """
-    folder = _cache_folder() / "samples" if folder is None else folder
+    folder = cache_dir() / "samples" if folder is None else folder
     films = [(script, _film(script, folder)) for script in SCRIPTS]
     missing = [(script, film) for script, film in films if not _complete(film)]
     total, done = sum(first_frames(script)[-1] for script, _ in missing), 0
@@ -81,13 +82,3 @@ def _make(script: Script, film: SampleFilm, progress: Callable[[int], None] | No
         if not _complete(film):  # else another process has just made it, and Windows guards a film in use
             raise VideoError(f"The sample films cannot be written to {folder} ({error.strerror or error}): free some "
                              "disk space, or set VLJEPA_CACHE to a folder of yours.") from error
-
-
-def _cache_folder() -> Path:
-    if chosen := os.environ.get("VLJEPA_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "vljepa"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "vljepa"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vljepa"

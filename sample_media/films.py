@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sample_media.camera import View
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -11,15 +13,6 @@ class Photo:
     file: str
     source: str
     licence: str
-
-
-@dataclass(frozen=True)
-class View:
-    """What the camera sees: centre (`x`, `y`) and `width`, as shares (0 to 1) of the photograph's width and height."""
-
-    x: float
-    y: float
-    width: float
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import pytest
 
 import sample_media
 from sample_media import sample_films
-from sample_media.films import PHOTOS, SCRIPTS, Scene, Script, View
-from sample_media.render import FPS, film_frames, first_frames, photo_path, truth
+from sample_media.camera import FPS, View
+from sample_media.films import PHOTOS, SCRIPTS, Scene, Script
+from sample_media.render import film_frames, first_frames, photo_path, truth
 from vljepa.errors import VideoError
 from vljepa.video import open_video
 

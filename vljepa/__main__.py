@@ -22,6 +22,7 @@ FAILED, INTERRUPTED = 2, 130  # exit statuses; 130 is what shells expect after C
 NARROWEST, WIDEST = 40, 120  # columns of the table
 # commands that live in a module of their own, as its `add_arguments(parser)` and `run(args)`
 DELEGATED = {
+    "fetch": ("vljepa.fetch", "fetch public weights, or shared ones, onto this machine"),
     "train": ("vljepa.train.cli", "train a checkpoint from a folder of data"),
     "evaluate": ("vljepa.evaluate", "measure a checkpoint and write metrics.json"),
     "bench": ("vljepa.bench", "measure speed and memory on this machine"),
@@ -216,13 +217,15 @@ def _clock(seconds: float) -> str:
 
 def _checkpoints(_: argparse.Namespace) -> None:
     from vljepa.checkpoint import list_checkpoints
+    from vljepa.public import PUBLIC
 
     found = list_checkpoints()
-    if not found:
-        raise VLJEPAError("there is no checkpoint: train one with `python -m vljepa train smoke`")
-    size = max(len(checkpoint.name) for checkpoint in found)
+    public = [public for public in PUBLIC.values() if public.name not in {checkpoint.name for checkpoint in found}]
+    size = max(len(name) for name in [*(c.name for c in found), *(p.name for p in public)])
     for checkpoint in found:
         print(f"{checkpoint.name.ljust(size)}  {checkpoint.megabytes:6.1f} MB  {checkpoint.folder}")
+    for known in public:
+        print(f"{known.name.ljust(size)}  {known.gigabytes:6.2f} GB to fetch  {known.title} ({known.licence})")
 
 
 if __name__ == "__main__":

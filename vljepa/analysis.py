@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -16,7 +15,7 @@ from jaxtyping import Float
 from vljepa.readout import Caption
 from vljepa.segmentation import Segment, WardTree, merge_short, segments_between, smooth, ward_tree
 from vljepa.stream import Trajectory
-from vljepa.video import VideoInfo
+from vljepa.video import Source, VideoInfo
 
 DECODED_AT_ONCE = 24  # sentences: bounds the memory of an hour's decoding
 Method = Literal["auto", "count", "interval", "variance"]
@@ -39,7 +38,7 @@ class Model(Protocol):
     @property
     def readouts(self) -> tuple[str, ...]: ...
 
-    def embed(self, video: str | Path | int, query: str | None = None, rate_hz: float | None = None) -> Stream: ...
+    def embed(self, video: Source, query: str | None = None, rate_hz: float | None = None) -> Stream: ...
 
     def decode(self, embeddings: Float[np.ndarray, "n dim"], readout: str | None = None) -> list[Caption]: ...
 
@@ -124,7 +123,7 @@ class Analysis:
 
 
 def analyze(
-    model: Model, video: str | Path | int, settings: CutSettings | None = None, *, query: str | None = None,
+    model: Model, video: Source, settings: CutSettings | None = None, *, query: str | None = None,
     rate_hz: float | None = None, readout: str | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Analysis:

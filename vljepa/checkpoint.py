@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -27,6 +28,9 @@ from vljepa.paths import cache_dir
 from vljepa.readout import CaptionBank
 from vljepa.text import TextTokenizer
 from vljepa.x_encoder import FrameXEncoder
+
+if TYPE_CHECKING:
+    from vljepa.hub import Report
 
 PARTS = ("x_encoder", "predictor", "y_encoder", "y_decoder")
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -62,12 +66,15 @@ def load(
 ) -> VLJEPA:
     """A ready model, in evaluation mode, by checkpoint name or folder.
 
+    The names of `vljepa.public` (open-vljepa, clip, siglip2) and repositories of the hub ("user/name") are fetched the
+    first time, which takes a network and some minutes; later everything is on this machine.
+
     `device` None takes a GPU if there is one; `dtype` None takes bfloat16 where the device is fast at it, otherwise
     float32; those two are the types there are. `calibrated` False leaves the calibration out, for who makes a new one.
     CheckpointError says which file or tensor is missing, damaged or of the wrong shape, or that the memory does not
     suffice.
     """
-    folder = _find(name)
+    folder = find(name) or _fetched(str(name), device, dtype)
     config, checksums = _read_config(folder)
     for file in {*checksums, *(f"{part}.safetensors" for part in _tensors_files(config))}:
         _check_sum(folder / file, checksums)
@@ -93,6 +100,11 @@ def save(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> Non
     for part in _tensors_files(model.config):
         save_file({k: v.detach().to(dtype).contiguous().cpu() for k, v in _tensors(model, part).items()},
                   folder / f"{part}.safetensors")
+    save_rest(model, folder)
+
+
+def save_rest(model: VLJEPA, folder: Path) -> None:
+    """Write what is no weight, and `config.json` with the checksums of all."""
     model.query_tokenizer.save(folder / "query_tokenizer.json")
     model.text_tokenizer.save(folder / "text_tokenizer.json")
     if model.decoder_tokenizer is not None:
@@ -102,14 +114,20 @@ def save(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> Non
     if model.landmarks is not None:
         model.landmarks.save(folder / "landmarks.safetensors")
     (folder / CALIBRATION).unlink(missing_ok=True)  # it was fitted to the weights that were here
+    (folder / "config.json").write_text(json.dumps(describe(folder, model.config), indent=2) + "\n")
+
+
+def describe(folder: Path, config: ModelConfig) -> dict[str, Any]:
+    """What `config.json` says of a folder whose other files are all there."""
     files = sorted(f for f in folder.iterdir() if f.suffix in (".safetensors", ".txt") or "tokenizer" in f.name)
-    described = {"model": model.config.to_dict(), "sha256": {f.name: _sha256(f) for f in files}}
-    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n")
+    return {"model": config.to_dict(), "sha256": {f.name: _sha256(f) for f in files}}
 
 
 def save_calibration(calibration: Calibration, name: str | Path) -> Path:
     """Put a calibration into the checkpoint it was fitted to, and its checksum into `config.json`; returns its path."""
-    folder = _find(name)
+    folder = find(name)
+    if folder is None:
+        raise CheckpointError(f"there is no checkpoint {str(name)!r} on this machine to calibrate")
     config, checksums = _read_config(folder)
     if calibration.fingerprint != _fingerprint(config, checksums):
         raise CheckpointError(f"the weights in {folder} changed while they were calibrated; calibrate them again")
@@ -145,14 +163,34 @@ def _roots() -> list[Path]:
     return [SHIPPED, cache_dir() / "checkpoints"]
 
 
-def _find(name: str | Path) -> Path:
+def find(name: str | Path) -> Path | None:
+    """The folder of a checkpoint that is on this machine, by name or folder; None if there is none."""
     folders = [Path(name)] if isinstance(name, Path) or os.sep in name else [root / name for root in _roots()]
-    for folder in folders:
-        if (folder / "config.json").is_file():
-            return folder
-    known = ", ".join(info.name for info in list_checkpoints()) or "none"
+    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
+
+
+def _fetched(name: str, device: str | None, dtype: torch.dtype | str | None) -> Path:
+    """The folder of a checkpoint that had to come from the hub; CheckpointError if there is none by that name."""
+    from vljepa import hub, public
+
+    if name in public.PUBLIC:
+        return public.prepare(name, device, dtype)
+    if hub.is_repository(name) and not Path(name).exists():
+        return fetch_repository(name)
+    known = ", ".join([*(info.name for info in list_checkpoints()), *public.PUBLIC])
     raise CheckpointError(
-        f"no checkpoint named {str(name)!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
+        f"no checkpoint named {name!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
+
+
+def fetch_repository(name: str, report: "Report | None" = None) -> Path:
+    """The folder of a checkpoint that somebody shared on the hub ("user/name"), every file of it fetched."""
+    from vljepa import hub
+
+    folder = hub.fetch(name, "config.json", report=report)
+    _, checksums = _read_config(folder)
+    if outside := [file for file in checksums if Path(file).name != file]:
+        raise CheckpointError(f"config.json of {name} names {outside[0]}, which is outside its folder: do not use it")
+    return hub.fetch(name, "config.json", *checksums, report=report)
 
 
 def _read_config(folder: Path) -> tuple[ModelConfig, dict[str, str]]:

@@ -4,7 +4,7 @@ Parts and sizes follow VL-JEPA (Chen et al., arXiv:2512.10942), section 3. The s
 size: `EVERYDAY` runs on a laptop, `PAPER` is the published model, `SMOKE` trains in seconds.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 C = TypeVar("C", bound="_Config")  # not Self: the tests' shape checker sees methods without their class
@@ -65,7 +65,7 @@ class XEncoderConfig(_Config):
     fit: str = "squash"  # how a frame becomes a square: one of `FITS`
     pixels: str = "imagenet"  # mean and deviation that a pretrained encoder expects: one of `PIXELS`
     model: dict[str, Any] | None = None  # transformers: the encoder's own configuration, with its `model_type`
-    repository: str = ""  # transformers: the hub repository that its weights are fetched from
+    repository: str = ""  # the hub repository that its weights are fetched from
     pooled: bool = False  # transformers: one token a frame, the embedding that the model was trained to compare
     grid: int = 4
     width: float = 1.1  # efficientnet_lite: channel multiplier; 1.1 and depth 1.2 make Lite2
@@ -85,8 +85,9 @@ class XEncoderConfig(_Config):
                  "x_encoder.image_size must be a multiple of 32 pixels", self.image_size)
         _require(self.fit in FITS, f"x_encoder.fit must be one of {', '.join(FITS)}", self.fit)
         _require(self.pixels in PIXELS, f"x_encoder.pixels must be one of {', '.join(PIXELS)}", self.pixels)
-        _require(self.architecture != "transformers" or "model_type" in (self.model or {}),
-                 "x_encoder.model must be the encoder's own configuration, with its model_type", self.model)
+        _require(self.architecture != "transformers" or "model_type" in (self.model or {}) or bool(self.repository),
+                 "x_encoder.model must be the encoder's own configuration, with its model_type, or x_encoder.repository"
+                 " must name one", self.model)
         _require(self.grid >= 1, "x_encoder.grid must be at least 1", self.grid)
 
 
@@ -215,6 +216,16 @@ PAPER = ModelConfig(
     y_decoder=YDecoderConfig(hidden=1024, layers=8, heads=16, mlp=2816, vocabulary=128256, max_tokens=128),
     embed_dim=1536,
     caption_query="Describe this video in one sentence.",
+)
+OPEN_VLJEPA = ModelConfig(  # the community's weights; see `vljepa.public`
+    name="open-vljepa",
+    x_encoder=XEncoderConfig(architecture="vjepa2", grid=16, fit="crop_bilinear",
+                             repository="facebook/vjepa2-vitl-fpc64-256"),
+    predictor=replace(PAPER.predictor, window_frames=8, query_length=64),
+    y_encoder=PAPER.y_encoder,
+    y_decoder=None,
+    embed_dim=1536,
+    caption_query="Describe the video.",
 )
 SMOKE = ModelConfig(
     name="smoke",

@@ -5,7 +5,6 @@ embeddings: captions are decoded from them, labels and answers are compared with
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from vljepa.predictor import build_predictor
 from vljepa.readout import Caption, CaptionBank, check_readout, normalise
 from vljepa.stream import EmbeddingStream
 from vljepa.text import TextTokenizer
+from vljepa.video import Source
 from vljepa.x_encoder import build_x_encoder
 from vljepa.y_decoder import END, PAD, START, YDecoder
 from vljepa.y_encoder import build_y_encoder
@@ -75,8 +75,8 @@ class VLJEPA(nn.Module):
         """The read-outs that this checkpoint has, the default first."""
         return ("decoder",) * (self.y_decoder is not None) + ("bank",) * (self.bank is not None)
 
-    def embed(self, video: str | Path | int, query: str | None = None, rate_hz: float | None = None) -> EmbeddingStream:
-        """Open a path, URL or camera index and predict an embedding `rate_hz` times a second, lazily.
+    def embed(self, video: Source, query: str | None = None, rate_hz: float | None = None) -> EmbeddingStream:
+        """Open a path, URL or camera index, or take a `FrameSource`, and predict `rate_hz` embeddings a second, lazily.
 
         `query` None asks for a caption; `rate_hz` None takes the rate the model was made for. VideoError if the video
         cannot be opened, ValueError for an empty or too long query or an impossible rate.

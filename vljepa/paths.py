@@ -8,7 +8,7 @@ from pathlib import Path
 def cache_dir() -> Path:
     """`VLJEPA_CACHE` if set, otherwise the platform's cache folder for this app. Not created here."""
     if override := os.environ.get("VLJEPA_CACHE"):
-        return Path(override)
+        return Path(override).expanduser()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "vljepa"
     if sys.platform == "darwin":

@@ -8,8 +8,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 
 from vljepa.photo import fit
-from vljepa.video import Frame, VideoInfo, open_video
+from vljepa.video import Frame, FrameSource, Source, VideoInfo, open_video
 
 if TYPE_CHECKING:
     from vljepa.model import VLJEPA
@@ -56,11 +56,11 @@ class Trajectory:
 class EmbeddingStream:
     """An opened video and what to ask of it. Iterate once, or `collect`; leaving the iteration closes the video."""
 
-    def __init__(self, model: "VLJEPA", source: str | Path | int, query: str | None, rate_hz: float) -> None:
+    def __init__(self, model: "VLJEPA", source: Source, query: str | None, rate_hz: float) -> None:
         if not 0.01 <= rate_hz <= 60:
             raise ValueError(f"rate_hz must be 0.01 to 60 embeddings a second, got {rate_hz}")
         self._model, self.query, self.rate_hz = model, query, rate_hz
-        self._video = open_video(source)
+        self._video = source if isinstance(source, FrameSource) else open_video(source)
         self.video = self._video.info
         self.warning: str | None = None
         # told of what each new step adds, for whoever keeps it: visual tokens, or frames if those are encoded as clips
@@ -70,7 +70,7 @@ class EmbeddingStream:
 
     def __iter__(self) -> Iterator[Step]:
         """Yield a `Step` for each frame at `rate_hz`; VideoError if nothing can be read."""
-        with self._video, torch.inference_mode():
+        with closing(self._video), torch.inference_mode():
             for frames in self._batches():
                 embeddings = self._predict(np.stack([frame.image for frame in frames]))
                 for frame, embedding in zip(frames, embeddings, strict=True):

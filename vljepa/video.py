@@ -65,6 +65,27 @@ class Frame:
     image: Shaped[np.ndarray, "height width 3"]
 
 
+@runtime_checkable
+class FrameSource(Protocol):
+    """What a stream asks of an opened video: `Video` is one, and so is anything else that knows what was shown when.
+
+    `info.seconds` is 0.0 for what is happening now; `warning` is known once `frames` has ended.
+    """
+
+    @property
+    def info(self) -> VideoInfo: ...
+
+    @property
+    def warning(self) -> str | None: ...
+
+    def frames(self, rate_hz: float, size: tuple[int, int] | None = None) -> Iterator[Frame]: ...
+
+    def close(self) -> None: ...
+
+
+Source = str | Path | int | FrameSource  # a path or URL, a camera's index, or what is opened already
+
+
 @dataclass(frozen=True)
 class _Label:
     """What the container says. `own_length` is false if `seconds` may be another track's (the sound's)."""

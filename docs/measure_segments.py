@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import vljepa
-from sample_media import sample_films
 from vljepa.analysis import CutSettings, build_tree, cut, spans
+from vljepa.known_films import known_films
 from vljepa.metrics import boundary_f1
 from vljepa.provenance import provenance
 
@@ -26,25 +26,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="everyday")
     args = parser.parse_args()
     model = vljepa.load(args.checkpoint)
-    films = [measure(model, name, path, true) for name, path, true in known_films(args.data)]
+    films = [measure(model, film.name, film.path, film.boundaries_s) for film in known_films(args.data)]
     out = ROOT / "benchmarks/segments.json"
     out.parent.mkdir(exist_ok=True)
     results = {"films": films, "tolerance_s": TOLERANCE_S, **provenance(args.checkpoint)}
     out.write_text(json.dumps(results, indent=1) + "\n")
     for film in films:
         print(film)
-
-
-def known_films(data: Path | None) -> list[tuple[str, Path, list[float]]]:
-    """Name, file and true boundaries in seconds of each film."""
-    films = []
-    for film in sample_films():
-        scenes = json.loads(film.truth.read_text())["scenes"]
-        films.append((f"sample film `{film.name}`", film.path, [scene["start_s"] for scene in scenes[1:]]))
-    rows = [] if data is None else map(json.loads, (data / "videos/videos.jsonl").read_text().splitlines())
-    films += [(row["path"], data / "videos" / row["file"], [a for a, _, _ in row["scenes"]][1:])
-              for row in rows if row["scenes"]]
-    return films
 
 
 def measure(model: vljepa.VLJEPA, name: str, path: Path, true: list[float]) -> dict:

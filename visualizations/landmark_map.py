@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,11 @@ class Landmarks:
     cluster_words: list[str]
     predicted_mean: Float[np.ndarray, " dim"]
     text_mean: Float[np.ndarray, " dim"]
+
+    @cached_property
+    def centred(self) -> Float[np.ndarray, "landmarks dim"]:
+        """Unit vectors about the middle of the sentences' cone; kept, for every placed point is compared with them."""
+        return _unit(self.embeddings - self.text_mean)
 
     def save(self, path: str | Path) -> None:
         """One safetensors file; embeddings in half precision, sentences and words as JSON in its metadata."""
@@ -145,6 +151,14 @@ def place_3d(landmarks: Landmarks, embeddings: Float[np.ndarray, "time dim"]) ->
     return _place(landmarks, embeddings, landmarks.xyz)
 
 
+def place_both(
+    landmarks: Landmarks, embeddings: Float[np.ndarray, "time dim"]
+) -> tuple[Float[np.ndarray, "time 2"], Float[np.ndarray, "time 3"]]:
+    """`place` and `place_3d` at the price of one."""
+    both = _place(landmarks, embeddings, np.hstack([landmarks.xy, landmarks.xyz]))
+    return both[:, :2], both[:, 2:]
+
+
 def place_text(landmarks: Landmarks, embeddings: Float[np.ndarray, "texts dim"]) -> Float[np.ndarray, "texts 2"]:
     """Where embedded sentences lie on the 2-D map: they are centred as sentences, not as predictions."""
     return _place(landmarks, embeddings - landmarks.text_mean + landmarks.predicted_mean, landmarks.xy)
@@ -216,7 +230,7 @@ def _similarities(
     landmarks: Landmarks, embeddings: Float[np.ndarray, "time dim"]
 ) -> Float[np.ndarray, "time landmarks"]:
     """Cosines of predictions and sentences, each about the middle of its own cone."""
-    return _unit(embeddings - landmarks.predicted_mean) @ _unit(landmarks.embeddings - landmarks.text_mean).T
+    return _unit(embeddings - landmarks.predicted_mean) @ landmarks.centred.T
 
 
 def _unit(vectors: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows dim"]:

@@ -4,6 +4,8 @@
 - `load_s`: importing the library and loading the checkpoint, in a fresh process
 - `recut_ms`: cutting ten minutes of stream anew after the slowest kind of change to the settings
 - `memory_60min_over_6min`: peak memory of analysing an hour over that of six minutes, each in a fresh process
+
+`python -m vljepa bench live` measures the live loop: see `vljepa.bench_live`.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vljepa import bench_live
 from vljepa.provenance import provenance
 
 if TYPE_CHECKING:
@@ -40,10 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="NAME", default="everyday", help="default: %(default)s")
     parser.add_argument("--skip", metavar="KEY", action="append", default=[], choices=tuple(MEASURES),
                         help="leave one out, such as memory_60min_over_6min, which takes minutes; may be repeated")
+    kinds = parser.add_subparsers(metavar="live", dest="kind")
+    bench_live.add_arguments(kinds.add_parser("live", help="measure the live loop instead",
+                                              description="Measure the live loop on this machine."))
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print a table, and write the JSON if asked."""
+    if args.kind == "live":
+        return bench_live.run(args)
     values: dict[str, float] = {}
     details: dict[str, Any] = {}
     for key, measure in MEASURES.items():
@@ -58,6 +66,7 @@ def run(args: argparse.Namespace) -> None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         results = {**values, "details": details, **provenance(args.checkpoint)}
         args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return None
 
 
 def measure_analysis(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:

@@ -14,19 +14,47 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
 
-from vljepa.analysis import Analysis, CaptionedSegment
+from vljepa.analysis import CaptionedSegment
 from vljepa.errors import ExportError
+from vljepa.stream import Trajectory
 
 # SubRip has no escapes: what players take for markup or an arrow is replaced by its look-alike
 SRT_LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")"})
 VTT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def write_exports(analysis: Analysis, out_dir: Path | str) -> dict[str, Path]:
+@runtime_checkable
+class Exportable(Protocol):
+    """What an export asks for: an `Analysis` of a film, or the `Recording` of a live session."""
+
+    @property
+    def trajectory(self) -> Trajectory: ...
+
+    @property
+    def settings(self) -> Any: ...  # a dataclass
+
+    @property
+    def segments(self) -> list[CaptionedSegment]: ...
+
+    @property
+    def boundary_strength(self) -> Float[np.ndarray, " time"]: ...
+
+    @property
+    def timing_s(self) -> dict[str, float]: ...
+
+    @property
+    def decodes(self) -> dict[str, int]: ...
+
+    @property
+    def warning(self) -> str | None: ...
+
+
+def write_exports(analysis: Exportable, out_dir: Path | str) -> dict[str, Path]:
     """Write every file into `out_dir`, made if missing, and return where each is, by file name.
 
     ExportError if the disk is full or refuses; the folder is then as it was.
@@ -47,7 +75,7 @@ def write_exports(analysis: Analysis, out_dir: Path | str) -> dict[str, Path]:
         raise
 
 
-def to_json(analysis: Analysis) -> bytes:
+def to_json(analysis: Exportable) -> bytes:
     """The whole analysis but the embeddings, an entry a line; times in seconds, UTF-8."""
     entries = to_dict(analysis)
     segments = ",\n  ".join(map(_json, entries["segments"]))
@@ -61,7 +89,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def to_dict(analysis: Analysis) -> dict[str, Any]:
+def to_dict(analysis: Exportable) -> dict[str, Any]:
     """What analysis.json holds."""
     trajectory = analysis.trajectory
     return {
@@ -79,7 +107,7 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def to_srt(analysis: Analysis) -> bytes:
+def to_srt(analysis: Exportable) -> bytes:
     """SubRip subtitles, one for each segment."""
     cues = [f"{number}\n{_time(segment.start_s, ',')} --> {_time(segment.end_s, ',')}\n"
             f"{_one_line(segment.caption).replace('-->', '→').translate(SRT_LOOKALIKES)}\n"
@@ -87,14 +115,14 @@ def to_srt(analysis: Analysis) -> bytes:
     return _utf8("\n".join(cues))
 
 
-def to_vtt(analysis: Analysis) -> bytes:
+def to_vtt(analysis: Exportable) -> bytes:
     """WebVTT subtitles, one for each segment."""
     cues = [f"{_time(segment.start_s, '.')} --> {_time(segment.end_s, '.')}\n"
             f"{_one_line(segment.caption).translate(VTT_ESCAPES)}\n" for segment in analysis.segments]
     return _utf8("\n".join(["WEBVTT\n", *cues]))
 
 
-def to_csv(analysis: Analysis) -> bytes:
+def to_csv(analysis: Exportable) -> bytes:
     """A row for each segment, as RFC 4180 quotes it; a caption that a spreadsheet would run as a formula is not."""
     text = io.StringIO()
     rows = csv.writer(text)
@@ -105,7 +133,7 @@ def to_csv(analysis: Analysis) -> bytes:
     return _utf8(text.getvalue())
 
 
-def to_npz(analysis: Analysis) -> bytes:
+def to_npz(analysis: Exportable) -> bytes:
     """The stream as arrays, none of which needs pickle: times, embeddings, boundary strength, segments."""
     data = io.BytesIO()
     trajectory, segments = analysis.trajectory, analysis.segments
@@ -121,7 +149,7 @@ def to_npz(analysis: Analysis) -> bytes:
     return data.getvalue()
 
 
-EXPORTS: dict[str, Callable[[Analysis], bytes]] = {
+EXPORTS: dict[str, Callable[[Exportable], bytes]] = {
     "analysis.json": to_json,
     "captions.srt": to_srt,
     "captions.vtt": to_vtt,

@@ -133,7 +133,7 @@ class VLJEPA(nn.Module):
 
     @torch.inference_mode()
     def predict(
-        self, visual_tokens: Float[Tensor, "batch time tokens dim"], query: str | Sequence[str] | None = None
+        self, visual_tokens: Float[Tensor, "batch time tokens dim"], query: str | Sequence[str | None] | None = None
     ) -> Float[np.ndarray, "batch embed"]:
         """Predicted embeddings, unit length, of windows of visual tokens; one query for all or one each."""
         queries: Sequence[str | None] = [query] if query is None or isinstance(query, str) else query

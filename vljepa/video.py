@@ -152,10 +152,32 @@ class Video:
             raise ValueError(f"rate_hz must be a number of frames a second above 0, got {rate_hz}")
         if size is not None and min(size) < 1:
             raise ValueError(f"size must be (width, height) of at least 1 pixel each, got {size}")
+        self._start_reading()
+        return self._frames(rate_hz, size)
+
+    def arrivals(self, rate_hz: float, size: tuple[int, int] | None = None) -> Iterator[Frame]:
+        """Of a camera or a live stream, frames as they arrive: at most `rate_hz` a second, squashed to `size` (w, h).
+
+        Every frame is read and only those wanted are converted, so that the stream never lags behind. `time_s` is
+        `time.monotonic` at the arrival: a live stream's own stamps are often wrong. ValueError as for `frames`.
+        """
+        if not (math.isfinite(rate_hz) and rate_hz > 0):
+            raise ValueError(f"rate_hz must be a number of frames a second above 0, got {rate_hz}")
+        self._start_reading()
+        return self._arrivals(rate_hz, size)
+
+    def _start_reading(self) -> None:
         if self._started:
             raise ValueError("a video is read once: call open_video again to read it from the beginning")
         self._started = True
-        return self._frames(rate_hz, size)
+
+    def _arrivals(self, rate_hz: float, size: tuple[int, int] | None) -> Iterator[Frame]:
+        due_s = -math.inf
+        for span in self._reader.spans(size):
+            now_s = time.monotonic()
+            if now_s >= due_s - TICK_S:
+                due_s = max(due_s + 1 / rate_hz, now_s)  # the mean rate is kept, and a pause is not made up for
+                yield Frame(now_s, span.image())
 
     def _frames(self, rate_hz: float, size: tuple[int, int] | None) -> Iterator[Frame]:
         tick_s = min(TICK_S, 0.5 / self.info.fps)

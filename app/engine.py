@@ -154,7 +154,7 @@ class Engine:
                         self._show(job, times_s[-POINTS_AT_ONCE:], np.array(embeddings[-POINTS_AT_ONCE - 1 :]))
                     job.report("Watching", step.time_s / seconds)
             return Trajectory(np.array(times_s), np.array(embeddings), stream.video, rate_hz, query, self.model.name,
-                              dict(stream.timing_s), stream.warning)
+                              dict(stream.timing_s), stream.warning, stream.lag_s)
 
     def _show(self, job: Job, times_s: list[float], embeddings: np.ndarray) -> None:
         """Hand steps to the page: `embeddings` may begin with the one before them, which tells how new the first is."""

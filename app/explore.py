@@ -84,9 +84,10 @@ def _settings(request: dict[str, Any]) -> CutSettings:
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
     value, smoothing_s, min_length_s = numbers
+    decode_at = request.get("decode_at", "mean")
     if smoothing_s is None or min_length_s is None:
         raise ValueError(f"the settings are incomplete without {' and '.join(SECONDS)}; reset them")
-    return CutSettings(method, value, smoothing_s, min_length_s)
+    return CutSettings(method, value, smoothing_s, min_length_s, decode_at)
 
 
 def _upload(request: dict[str, Any], uploads: Path) -> Source:

@@ -44,7 +44,8 @@ class Store:
     def save_trajectory(self, content: str, key: str, trajectory: Trajectory) -> None:
         """Keep a stream under `key`."""
         facts = {"video": asdict(trajectory.video), "rate_hz": trajectory.rate_hz, "query": trajectory.query,
-                 "checkpoint": trajectory.checkpoint, "timing_s": trajectory.timing_s, "warning": trajectory.warning}
+                 "checkpoint": trajectory.checkpoint, "timing_s": trajectory.timing_s, "warning": trajectory.warning,
+                 "lag_s": trajectory.lag_s}
         with _atomic(self.folder(content) / f"{key}.npz") as partial, partial.open("wb") as file:
             np.savez(file, times_s=trajectory.times_s, embeddings=trajectory.embeddings, facts=json.dumps(facts))
 
@@ -55,7 +56,8 @@ class Store:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 facts = json.loads(str(kept["facts"]))
                 video = VideoInfo(**facts.pop("video"))
-                return Trajectory(times_s=kept["times_s"], embeddings=kept["embeddings"], video=video, **facts)
+                lag_s = float(facts.pop("lag_s"))  # missing in what older versions kept
+                return Trajectory(kept["times_s"], kept["embeddings"], video, lag_s=lag_s, **facts)
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
             return None
 

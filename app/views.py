@@ -23,7 +23,8 @@ def film_view(film: Film) -> dict[str, Any]:
     return {
         "key": film.key, "title": film.title, "media": file_url(film.media), "seconds": film.seconds,
         "fps": video.fps, "width": video.width, "height": video.height, "rate_hz": trajectory.rate_hz,
-        "query": trajectory.query, "steps": len(trajectory.times_s), "warning": trajectory.warning,
+        "lag_s": trajectory.lag_s, "query": trajectory.query, "steps": len(trajectory.times_s),
+        "warning": trajectory.warning,
         "timing_s": trajectory.timing_s, "map": place_view(film.place),
     }
 

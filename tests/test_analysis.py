@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sample_media import sample_films
-from vljepa.analysis import CutSettings, analyze, build_tree, caption_stream, cut, cut_warning, end_s, spans
+from vljepa.analysis import CutSettings, analyze, boundary_s, build_tree, caption_stream, cut, cut_warning, end_s, spans
 from vljepa.checkpoint import SHIPPED, load
 from vljepa.readout import Caption
 from vljepa.stream import Trajectory
@@ -137,6 +137,21 @@ def test_segments_cover_the_video_without_gap_or_overlap(settings: CutSettings) 
     assert all(end - start >= settings.min_length_s - 0.25 for start, end in covered)
 
 
+@pytest.mark.parametrize("settings", [CutSettings("count", 121, min_length_s=0.0), CutSettings()])
+def test_boundaries_are_moved_back_by_the_lag_and_still_cover_the_video(settings: CutSettings) -> None:
+    trajectory = replace(three_scenes(), lag_s=0.375)
+    segments = cut(trajectory, build_tree(trajectory, settings.smoothing_s), settings)
+    covered = spans(trajectory, segments)
+    assert covered[0][0] == 0.0 and covered[-1][1] == 30.1
+    assert all(a[1] == b[0] and a[0] < a[1] for a, b in pairwise(covered))
+    assert [start for start, _ in covered[4:]] == [s.start / 4 - 0.375 for s in segments[4:]]
+
+
+def test_the_first_boundaries_trail_less_as_their_windows_are_shorter() -> None:
+    trajectory = replace(three_scenes(), lag_s=0.375)
+    assert [boundary_s(trajectory, step) for step in range(5)] == [0.0, 0.125, 0.25, 0.375, 0.625]
+
+
 def test_more_segments_than_steps_gives_one_for_each_and_says_so() -> None:
     settings = CutSettings("count", 900, min_length_s=0.0)
     analysis = caption_stream(FakeModel(three_scenes()), three_scenes(), settings)
@@ -182,6 +197,9 @@ def test_the_auto_cut_finds_the_scenes_of_the_sample_films(tmp_path: Path) -> No
         cuts = [sum(s["dissolve_s"]) / 2 if s["dissolve_s"] else s["start_s"] for s in scenes]
         hits = sum(min(abs(cut - boundary) for boundary in [*found, -9.0]) <= 1.0 for cut in cuts)
         assert 2 * hits / (len(found) + len(cuts)) >= 0.8, film.name
+        late = [min((boundary - s["start_s"] for boundary in found), key=abs) for s in scenes if not s["dissolve_s"]]
+        # a step is 0.25 s: some boundaries come out early and some late, but not all of them late
+        assert all(abs(seconds) < 0.3 for seconds in late) and abs(sum(late)) <= 0.1 * len(late), (film.name, late)
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -30,6 +30,7 @@ from sample_media import SampleFilm
 from visualizations.landmark_map import Landmarks
 from vljepa.analysis import CutSettings
 from vljepa.errors import ExportError, VideoError, VLJEPAError
+from vljepa.export import EXPORTS
 from vljepa.readout import Caption
 from vljepa.stream import Step
 from vljepa.video import open_video
@@ -67,7 +68,8 @@ class ColourStream:
     def __init__(self, model, source, query, rate_hz):
         self.model, self.query, self.rate_hz = model, query, rate_hz
         self.reader = open_video(source)
-        self.video, self.warning, self.timing_s = self.reader.info, None, {"read": 0.0, "encode": 0.0, "predict": 0.0}
+        self.video, self.warning, self.lag_s = self.reader.info, None, 0.0
+        self.timing_s = {"read": 0.0, "encode": 0.0, "predict": 0.0}
 
     def __iter__(self):
         self.model.embedded += 1
@@ -286,7 +288,7 @@ def test_a_single_frame_is_a_film_too(engine, tmp_path):
 def test_every_export_is_written_under_the_films_own_name(engine, clip):
     opened = open_film(engine, clip, HOSTILE)
     files = engine.export(opened.key, AUTO, "decoder")
-    assert sorted(files) == ["analysis.json", "captions.srt", "captions.vtt", "embeddings.npz", "segments.csv"]
+    assert set(files) == set(EXPORTS)
     told = json.loads(files["analysis.json"].read_text())
     assert told["video"]["path"] == HOSTILE
     assert (told["decodes"], len(told["segments"])) == ({"selective": 3, "uniform_1hz": 6}, 3)

@@ -215,7 +215,7 @@ def test_settings_are_undone_reset_and_remembered(page):
 def test_every_download_is_a_valid_file_with_the_films_name(page):
     open_sample(page)
     contents = {}
-    for kind in ("JSON", "SRT", "VTT", "CSV", "NPZ"):
+    for kind in ("JSON", "SRT", "VTT", "CSV", "NPZ", "EDL", "Chapters"):
         with page.expect_download() as waiting:
             page.get_by_role("button", name=kind).click()
         assert waiting.value.suggested_filename.startswith("Four-colours-")

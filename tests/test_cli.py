@@ -16,7 +16,8 @@ from vljepa.bench import write_video
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
 
-EXPORTED = {"analysis.json", "captions.srt", "captions.vtt", "segments.csv", "embeddings.npz"}
+EXPORTED = {"analysis.json", "captions.srt", "captions.vtt", "segments.csv", "embeddings.npz", "segments.edl",
+            "chapters.ffmetadata"}
 
 
 Capture = pytest.CaptureFixture[str]

@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,18 @@ import pytest
 
 from vljepa.analysis import Analysis, CaptionedSegment, CutSettings
 from vljepa.errors import ExportError
-from vljepa.export import EXPORTS, to_csv, to_json, to_npz, to_srt, to_vtt, write_exports
+from vljepa.export import (
+    frame_rate,
+    timecode,
+    to_chapters,
+    to_csv,
+    to_edl,
+    to_json,
+    to_npz,
+    to_srt,
+    to_vtt,
+    write_exports,
+)
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
 
@@ -53,7 +65,8 @@ def cues(subtitles: str) -> list[tuple[str, str, list[str]]]:
 
 def test_every_file_is_written_and_nothing_else(tmp_path: Path) -> None:
     written = write_exports(analysis(), tmp_path / "new" / "folder")
-    assert list(written) == ["analysis.json", "captions.srt", "captions.vtt", "segments.csv", "embeddings.npz"]
+    assert list(written) == ["analysis.json", "captions.srt", "captions.vtt", "segments.csv", "embeddings.npz",
+                             "segments.edl", "chapters.ffmetadata"]
     assert {p.name for p in (tmp_path / "new" / "folder").iterdir()} == set(written)
     assert all(path.stat().st_size for path in written.values())
 
@@ -181,4 +194,54 @@ def test_a_file_in_the_way_is_an_export_error(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="taken"):
         write_exports(analysis(), tmp_path / "taken")
     assert (tmp_path / "taken").read_text() == "x"
-    assert set(EXPORTS) == {"analysis.json", "captions.srt", "captions.vtt", "segments.csv", "embeddings.npz"}
+
+
+def edl_frames(edl: str, nominal: int) -> list[tuple[int, int]]:
+    """(first, stop) frame of each event, counted back from its source timecodes; record must say the same."""
+    found = []
+    for line in edl.splitlines():
+        if re.match(r"\d{3} ", line):
+            codes = line.split()[4:]
+            assert codes[:2] == codes[2:]
+            h, m, s, f = zip(*(map(int, code.split(":")) for code in codes[:2]), strict=True)
+            found.append(tuple((h[k] * 3600 + m[k] * 60 + s[k]) * nominal + f[k] for k in (0, 1)))
+    return found
+
+
+def test_an_edit_list_is_half_open_and_counts_frames_exactly_at_23_976() -> None:
+    """An hour in, PySceneDetect-like rounding by seconds would be 86 frames off."""
+    rate = Fraction(24000, 1001)
+    edges = [0.0, float(100 / rate), float(86314 / rate), float(86400 / rate)]
+    edl = to_edl(analysis(captions=["a", "b", "c"], edges=edges, fps=23.976)).decode()
+    assert edl.startswith("TITLE: film.mp4\nFCM: NON-DROP FRAME\n* FRAME RATE: 24000/1001\n\n001  AX       V     C   ")
+    assert edl_frames(edl, 24) == [(0, 100), (100, 86314), (86314, 86400)]
+
+
+def test_an_edit_list_has_no_event_without_a_frame_and_no_caption_breaks_its_lines() -> None:
+    edl = to_edl(analysis(captions=["a", HOSTILE, "c"], edges=(0.0, 2.0, 2.004, 3.5))).decode()
+    assert edl_frames(edl, 25) == [(0, 50), (50, 88)]
+    edl = to_edl(analysis(captions=["a", HOSTILE], edges=(0.0, 2.0, 3.5))).decode()
+    assert all(re.match(r"(TITLE|FCM|\* |\d{3} |$)", line) for line in edl.split("\n"))
+
+
+@pytest.mark.parametrize(("fps", "exact"), [
+    (23.976, Fraction(24000, 1001)), (23.98, Fraction(1199, 50)), (29.97, Fraction(30000, 1001)), (25.0, Fraction(25)),
+    (59.94005994, Fraction(60000, 1001)), (30.0, Fraction(30)), (12.5, Fraction(25, 2)), (float("nan"), Fraction(25)),
+    (0.0, Fraction(25))])  # fmt: skip
+def test_frame_rates_are_rational(fps: float, exact: Fraction) -> None:
+    assert frame_rate(fps) == exact
+
+
+def test_timecode_counts_frames() -> None:
+    rate = Fraction(30000, 1001)
+    assert [timecode(frame, rate) for frame in (0, 29, 30, 1799, 1800, 107_892)] == [
+        "00:00:00:00", "00:00:00:29", "00:00:01:00", "00:00:59:29", "00:01:00:00", "00:59:56:12"]
+
+
+def test_chapters_come_back_from_ffmpeg_as_they_were(tmp_path: Path) -> None:
+    import av
+
+    (tmp_path / "chapters.ffmetadata").write_bytes(to_chapters(analysis(captions=("a = b; #1 \\ c", "x"))))
+    with av.open(str(tmp_path / "chapters.ffmetadata"), format="ffmetadata") as container:
+        read = [(c["start"], c["end"], c["metadata"]["title"]) for c in container.chapters()]
+    assert read == [(0, 2000, "a = b; #1 \\ c"), (2000, 3500, "x")]

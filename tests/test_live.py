@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import vljepa
-from vljepa.export import write_exports
+from vljepa.export import EXPORTS, write_exports
 from vljepa.live import LiveCaption, LiveModel, LiveUpdate
 from vljepa.recording import compare_with_ward, record
 
@@ -52,6 +52,5 @@ def test_a_session_is_exported_like_a_film_and_compared_with_ward(model, tmp_pat
     with LiveModel(model) as live, live.session() as session:
         show(session, [(220, 30, 30)] * 12)
         recording = record(session, "camera")
-    assert set(write_exports(recording, tmp_path)) == {"analysis.json", "captions.srt", "captions.vtt", "segments.csv",
-                                                       "embeddings.npz"}
+    assert set(write_exports(recording, tmp_path)) == set(EXPORTS)
     assert compare_with_ward(recording, 4.0).online_s == recording.boundaries_s == []

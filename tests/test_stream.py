@@ -1,15 +1,19 @@
 """The stream: every frame once, windows that never see the future, bounded memory, and a clean end."""
 
+import itertools
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import av
 import numpy as np
 import pytest
+import torch
 
 import vljepa
 from vljepa import VideoError
-from vljepa.stream import BATCH
+from vljepa.stream import BATCH, _pool
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +59,6 @@ def test_each_frame_is_encoded_once(model, film, monkeypatch):
 
 def test_windows_are_causal_and_the_same_across_batches(model, film, monkeypatch):
     """Step k from its own window of frames alone, computed by hand, whatever batch it fell in."""
-    import torch
-
     encoded = []
     encode = model.encode_frames
     monkeypatch.setattr(model, "encode_frames", lambda frames: encoded.append(encode(frames)) or encoded[-1])
@@ -157,3 +159,43 @@ def test_a_clip_encoder_streams_too(model, film):
         frames = np.stack([f.image for f in video.frames(2.0, (32, 32))])
     alone = clip_model.predict(clip_model.encode_clips(torch.from_numpy(frames[None, -4:])))[0]
     np.testing.assert_allclose(steps.embeddings[-1], alone, atol=1e-5)
+
+
+def test_a_stream_shares_the_cores_among_its_threads_and_leaves_other_threads_alone():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        with _pool(2) as pool:
+            both = threading.Barrier(2)
+            shares = list(pool.map(lambda _: (both.wait(), torch.get_num_threads())[1], range(2)))
+            with ThreadPoolExecutor(1) as other:
+                later = other.submit(torch.get_num_threads).result()
+            assert (shares, torch.get_num_threads(), later) == ([2, 2], 4, 4)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_batches_worked_on_at_once_come_out_in_order_and_as_one_after_the_other(model, film, monkeypatch):
+    slow = itertools.cycle([0.05, 0.0])  # every other batch would be overtaken
+    encode = model.encode_frames
+    monkeypatch.setattr(model, "encode_frames", lambda frames: time.sleep(next(slow)) or encode(frames))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        together = model.embed(film, rate_hz=8.0).collect()
+        torch.set_num_threads(1)
+        alone = model.embed(film, rate_hz=8.0).collect()
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(together.times_s, np.arange(72) / 8)
+    assert (together.embeddings * alone.embeddings).sum(axis=1).min() > 0.999
+
+
+def test_what_goes_wrong_in_a_batch_is_raised_and_ends_the_threads(model, film, monkeypatch):
+    def broken(_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(model, "encode_frames", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        model.embed(film).collect()
+    assert not [t for t in threading.enumerate() if t.name.startswith(("video-reader", "vljepa-stream"))]

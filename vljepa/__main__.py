@@ -75,8 +75,8 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = ("Watch VIDEO, cut it into segments where what could be said of it changes, and read one "
-                          "caption for each. Writes analysis.json, captions.srt, captions.vtt, segments.csv and "
-                          "embeddings.npz.")
+                          "caption for each. Writes analysis.json, captions.srt, captions.vtt, segments.csv, "
+                          "embeddings.npz, segments.edl and chapters.ffmetadata.")
     parser.add_argument("video", metavar="VIDEO", help="path or URL of a video")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
     parser.add_argument("--checkpoint", metavar="NAME", default="everyday",

@@ -190,10 +190,19 @@ def cut_warning(trajectory: Trajectory, settings: CutSettings) -> str | None:
 def spans(trajectory: Trajectory, segments: list[Segment]) -> list[tuple[float, float]]:
     """Start and end of each segment in seconds: they cover the video from 0 to its end, without gap or overlap.
 
-    Steps [4, 8) at 4 Hz are seconds 1.0 to 2.0.
+    Steps [4, 8) at 4 Hz are seconds 1.0 to 2.0, moved back by the stream's lag.
     """
-    starts = [segment.start / trajectory.rate_hz for segment in segments]
+    starts = [boundary_s(trajectory, segment.start) for segment in segments]
     return list(zip(starts, [*starts[1:], end_s(trajectory)], strict=True))
+
+
+def boundary_s(trajectory: Trajectory, step: int) -> float:
+    """When that which a boundary before `step` tells of happened, in seconds: half a window earlier.
+
+    The first windows are short and trail less: at 4 Hz and 0.375 s of lag, the boundaries before steps 0, 1, 2, 3, 4
+    are at 0, 0.125, 0.25, 0.375 and 0.625 s.
+    """
+    return step / trajectory.rate_hz - min(trajectory.lag_s, step / trajectory.rate_hz / 2)
 
 
 def end_s(trajectory: Trajectory) -> float:

@@ -1,4 +1,4 @@
-"""Results as files: analysis.json, captions.srt, captions.vtt, segments.csv and embeddings.npz.
+"""Results as files: JSON, subtitles, a table, arrays, an edit list and chapters; `EXPORTS` names them.
 
 Every file is written in full beside its place and only then are they moved there: no reader ever meets half of one.
 """
@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,6 +23,7 @@ from jaxtyping import Float
 from vljepa.analysis import CaptionedSegment
 from vljepa.errors import ExportError
 from vljepa.stream import Trajectory
+from vljepa.video import CAMERA_FPS
 
 # SubRip has no escapes: what players take for markup or an arrow is replaced by its look-alike
 SRT_LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")"})
@@ -149,12 +151,59 @@ def to_npz(analysis: Exportable) -> bytes:
     return data.getvalue()
 
 
+def to_edl(analysis: Exportable) -> bytes:
+    """An edit decision list (CMX 3600): an event for each segment, its out point the first frame of the next.
+
+    Timecode counts frames, without dropping numbers, so that it names the same frame at any rate and never drifts; at
+    23.976 frames a second it therefore runs a thousandth slower than a clock.
+    """
+    video, rate = analysis.trajectory.video, frame_rate(analysis.trajectory.video.fps)
+    name = _one_line(Path(video.path).name)
+    events: list[str] = []
+    for segment in analysis.segments:
+        first, stop = (round(Fraction(moment) * rate) for moment in (segment.start_s, segment.end_s))
+        if first == stop:
+            continue  # shorter than a frame: there is nothing to cut out
+        span = f"{timecode(first, rate)} {timecode(stop, rate)}"
+        events.append(f"{len(events) + 1:03}  AX       V     C        {span} {span}\n* FROM CLIP NAME: {name}\n"
+                      f"* COMMENT: {_one_line(segment.caption)}\n")
+    head = f"TITLE: {name}\nFCM: NON-DROP FRAME\n* FRAME RATE: {rate}\n"
+    return _utf8("\n".join([head, *events]))
+
+
+def to_chapters(analysis: Exportable) -> bytes:
+    """Chapters as FFmpeg reads them: `ffmpeg -i film.mp4 -i chapters.ffmetadata -map_metadata 1 -c copy out.mp4`."""
+    lines = [";FFMETADATA1"]
+    for segment in analysis.segments:
+        title = re.sub(r"([=;#\\])", r"\\\1", _one_line(segment.caption))
+        lines += ["[CHAPTER]", "TIMEBASE=1/1000", f"START={round(segment.start_s * 1000)}",
+                  f"END={round(segment.end_s * 1000)}", f"title={title}"]
+    return _utf8("\n".join(lines) + "\n")
+
+
+def frame_rate(fps: float) -> Fraction:
+    """The exact rate that a stated one stands for: 23.976 is 24000/1001; CAMERA_FPS where none is known."""
+    if not (math.isfinite(fps) and fps > 0):
+        return Fraction(CAMERA_FPS)
+    broadcast = Fraction(round(fps * 1.001) * 1000, 1001)
+    # video with a wandering rate has a mean like 24.97: that is no broadcast rate
+    return broadcast if abs(fps - broadcast) < 0.002 else Fraction(fps).limit_denominator(1000)
+
+
+def timecode(frame: int, rate: Fraction) -> str:
+    """hh:mm:ss:ff of a frame's number, by counting: frame 24 at 23.976 is 00:00:01:00."""
+    seconds, frames = divmod(frame, max(1, round(rate)))
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{frames:02}"
+
+
 EXPORTS: dict[str, Callable[[Exportable], bytes]] = {
     "analysis.json": to_json,
     "captions.srt": to_srt,
     "captions.vtt": to_vtt,
     "segments.csv": to_csv,
     "embeddings.npz": to_npz,
+    "segments.edl": to_edl,
+    "chapters.ffmetadata": to_chapters,
 }
 
 

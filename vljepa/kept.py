@@ -96,7 +96,8 @@ class TokenFile:
         np.savez(self._aside / STREAM, times_s=trajectory.times_s, embeddings=trajectory.embeddings)
         facts = {"shape": [self._kept, *self._shape], "dtype": self._dtype.name, "step_s": self._step_s * self._stride,
                  "video": asdict(trajectory.video), "rate_hz": trajectory.rate_hz, "query": trajectory.query,
-                 "checkpoint": trajectory.checkpoint, "timing_s": trajectory.timing_s, "warning": trajectory.warning}
+                 "checkpoint": trajectory.checkpoint, "timing_s": trajectory.timing_s, "warning": trajectory.warning,
+                 "lag_s": trajectory.lag_s}
         (self._aside / FACTS).write_text(json.dumps(facts), encoding="utf-8")
         with suppress(FileNotFoundError):
             shutil.rmtree(self._folder)
@@ -110,8 +111,9 @@ class TokenFile:
             facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
             tokens = np.memmap(folder / TOKENS, facts.pop("dtype"), mode="r", shape=tuple(facts.pop("shape")))
             step_s, video = float(facts.pop("step_s")), VideoInfo(**facts.pop("video"))
+            lag_s = float(facts.pop("lag_s"))  # missing in what older versions kept
             with (folder / STREAM).open("rb") as file, np.load(file, allow_pickle=False) as stream:
-                return Trajectory(stream["times_s"], stream["embeddings"], video, **facts), tokens, step_s
+                return Trajectory(stream["times_s"], stream["embeddings"], video, lag_s=lag_s, **facts), tokens, step_s
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
             return None
 

@@ -1,6 +1,5 @@
 """Find moments: the segments of a film ranked by how near their meaning is to a text, or to another moment."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ from jaxtyping import Float
 
 from vljepa.analysis import CutSettings, build_tree, cut, end_s, spans
 from vljepa.readout import normalise
+from vljepa.segmentation import Segment
 from vljepa.stream import Trajectory
 from vljepa.texts import one_text
 from vljepa.watched import Span, steps_within
@@ -74,11 +74,11 @@ def span_embedding(trajectory: Trajectory, span: Span) -> Float[np.ndarray, " di
 
 def film_segments(
     trajectory: Trajectory, settings: CutSettings | None = None
-) -> tuple[list[Span], Float[np.ndarray, "segments dim"]]:
-    """Where a film is cut, in seconds, and what each segment is searched by: its mean embedding at unit length."""
+) -> tuple[list[Segment], Float[np.ndarray, "segments dim"]]:
+    """A film's segments, and what each is searched by: its mean embedding at unit length."""
     settings = settings or CutSettings()
     segments = cut(trajectory, build_tree(trajectory, settings.smoothing_s), settings)
-    return spans(trajectory, segments), normalise(np.stack([segment.embedding for segment in segments]))
+    return segments, normalise(np.stack([segment.embedding for segment in segments]))
 
 
 def grouped(embeddings: Float[np.ndarray, "ranked dim"], alike: float = ALIKE) -> list[list[int]]:
@@ -103,23 +103,20 @@ def _nearest(
 ) -> Found:
     if most < 1:
         raise ValueError(f"at least 1 moment must be asked for, got {most}")
-    at, embeddings = film_segments(trajectory, settings)
+    segments, embeddings = film_segments(trajectory, settings)
+    at = spans(trajectory, segments)
     kept = [i for i, span in enumerate(at) if leave_out is None or not _overlap(span, leave_out)]
     similarity, over_time = embeddings @ sought, trajectory.embeddings @ sought
     ranked = sorted(kept, key=lambda i: -similarity[i])
     groups = grouped(embeddings[ranked])[:most] if ranked else []
-    moments = [_moment(trajectory, over_time, [at[ranked[i]] for i in group], float(similarity[ranked[group[0]]]))
-               for group in groups]
+    moments = []
+    for best, *others in ([ranked[i] for i in group] for group in groups):
+        segment = segments[best]
+        peak = segment.start + int(over_time[segment.start : segment.stop].argmax())
+        # the last steps' windows reach past the end, which was moved back
+        peak_s = min(float(trajectory.times_s[peak]), at[best][1])
+        moments.append(Moment(*at[best], peak_s, float(similarity[best]), [at[i] for i in others]))
     return Found(moments, trajectory.times_s, over_time)
-
-
-def _moment(
-    trajectory: Trajectory, over_time: Float[np.ndarray, " time"], group: Sequence[Span], similarity: float
-) -> Moment:
-    (start_s, stop_s), *also = group
-    first, stop = steps_within((start_s, stop_s), end_s(trajectory), 1 / trajectory.rate_hz, len(over_time))
-    peak = first + int(over_time[first:stop].argmax())
-    return Moment(start_s, stop_s, float(trajectory.times_s[peak]), similarity, also)
 
 
 def _overlap(a: Span, b: Span) -> bool:

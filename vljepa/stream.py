@@ -7,8 +7,10 @@ true of a stored film is true of a camera. Each frame is encoded once, and its t
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,9 +24,10 @@ from vljepa.video import Frame, FrameSource, Source, VideoInfo, open_video
 if TYPE_CHECKING:
     from vljepa.model import VLJEPA
 
-BATCH = 16  # frames encoded together: larger is no faster on a CPU and delays the first result
+BATCH = 8  # frames encoded together: on one core, 16 take a fifth longer each (they leave the cache)
+MAX_WORKERS = 4  # batches worked on at once; with more, a clip's few batches leave the last cores idle
 _END = object()
-T = TypeVar("T")
+S, T = TypeVar("S"), TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,9 @@ class Step:
 class Trajectory:
     """A whole stream: `times_s[k]` = k / rate_hz, unit `embeddings`, and where they came from.
 
-    `timing_s` holds seconds spent in "read" (waiting for frames), "encode" and "predict". `warning` tells what was
-    wrong with the video, if anything.
+    `timing_s` holds seconds of work in "read" (decoding the video), "encode" and "predict"; these overlap, so their
+    sum may be more than the time that passed. `warning` tells what was wrong with the video, if anything. `lag_s` is
+    half a window: a step sees the past alone, so a change shows that much later than it was.
     """
 
     times_s: Float[np.ndarray, " time"]
@@ -51,6 +55,7 @@ class Trajectory:
     checkpoint: str
     timing_s: dict[str, float] = field(default_factory=dict)
     warning: str | None = None
+    lag_s: float = 0.0
 
 
 class EmbeddingStream:
@@ -65,17 +70,21 @@ class EmbeddingStream:
         self.warning: str | None = None
         # told of what each new step adds, for whoever keeps it: visual tokens, or frames if those are encoded as clips
         self.keep: Callable[[torch.Tensor], None] | None = None
+        self.lag_s = model.config.predictor.window_frames / 2 / rate_hz
         self.timing_s = {"read": 0.0, "encode": 0.0, "predict": 0.0}
-        self._kept: torch.Tensor | None = None  # what the next windows need of the past
+        self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[Step]:
         """Yield a `Step` for each frame at `rate_hz`; VideoError if nothing can be read."""
-        with closing(self._video), torch.inference_mode():
-            for frames in self._batches():
-                embeddings = self._predict(np.stack([frame.image for frame in frames]))
+        workers = self._workers()
+        with closing(self._video), _pool(workers) as pool, closing(self._batches()) as batches:
+            # each stage runs ahead of the next, so that no core waits: batch 5 is encoded while 2 is predicted
+            encoded = _in_order(pool, self._encode, batches, ahead=workers if workers > 1 else 0)
+            predicted = _in_order(pool, self._predict, self._with_past(encoded), ahead=workers - 1)
+            for frames, embeddings in predicted:
                 for frame, embedding in zip(frames, embeddings, strict=True):
                     yield Step(frame.time_s, embedding)
-            self.warning = self._video.warning
+        self.warning = self._video.warning
 
     def collect(self, progress: Callable[[float], None] | None = None) -> Trajectory:
         """Run to the end. `progress` is told the seconds of video done; an exception it raises cancels the run."""
@@ -90,34 +99,55 @@ class EmbeddingStream:
         finally:
             steps.close()  # type: ignore[attr-defined]  # a generator: closing it releases the video at once
         return Trajectory(np.array(times_s), np.array(embeddings), self._video.info, self.rate_hz, self.query,
-                          self._model.name, dict(self.timing_s), self.warning)
+                          self._model.name, dict(self.timing_s), self.warning,
+                          self.lag_s)
 
-    def _predict(self, images: np.ndarray) -> np.ndarray:
-        """Embeddings of new frames, each with the frames before it: tokens are shared if the X-Encoder makes them
-        frame by frame, and otherwise the frames themselves."""
-        model, window = self._model, self._model.config.predictor.window_frames
-        by_frame = model.x_encoder.frames_per_step == 1
-        new = self._timed("encode", model.encode_frames, images) if by_frame else torch.from_numpy(images)
-        if self.keep is not None:
-            self.keep(new)
-        seen = new if self._kept is None else torch.cat([self._kept, new])
-        self._kept = seen[max(0, len(seen) - window + 1) :]
-        groups = _windows(seen, len(new), window)
-        if not by_frame:
+    def _workers(self) -> int:
+        """How many batches are worked on at once; one for a camera, whose next frame deserves all cores."""
+        on_cpu = self._model.device.type == "cpu"
+        return min(torch.get_num_threads(), MAX_WORKERS) if on_cpu and self.video.seconds else 1
+
+    @property
+    def _by_frame(self) -> bool:
+        return self._model.x_encoder.frames_per_step == 1
+
+    def _encode(self, frames: list[Frame]) -> tuple[list[Frame], torch.Tensor]:
+        """New frames with what windows are made of: their tokens if the X-Encoder makes them frame by frame, and
+        otherwise the pictures themselves."""
+        images = np.stack([frame.image for frame in frames])
+        if not self._by_frame:
+            return frames, torch.from_numpy(images)
+        return frames, self._timed("encode", self._model.encode_frames, images)
+
+    def _with_past(
+        self, encoded: Iterator[tuple[list[Frame], torch.Tensor]]
+    ) -> Iterator[tuple[list[Frame], list[torch.Tensor]]]:
+        """The windows that end at each new frame; they reach back into earlier batches."""
+        window, kept = self._model.config.predictor.window_frames, None
+        for frames, new in encoded:
+            seen = new if kept is None else torch.cat([kept, new])
+            kept = seen[max(0, len(seen) - window + 1) :]
+            if self.keep is not None:
+                self.keep(new)
+            yield frames, _windows(seen, len(new), window)
+
+    def _predict(self, task: tuple[list[Frame], list[torch.Tensor]]) -> tuple[list[Frame], np.ndarray]:
+        (frames, groups), model = task, self._model
+        if not self._by_frame:
             groups = [self._timed("encode", model.encode_clips, model.fill(group)) for group in groups]
-        return np.concatenate([self._timed("predict", model.predict, group, self.query) for group in groups])
+        return frames, np.concatenate([self._timed("predict", model.predict, group, self.query) for group in groups])
 
-    def _batches(self) -> Iterator[list[Frame]]:
+    def _batches(self) -> Generator[list[Frame], None, None]:
         """Frames in lists of `BATCH`, read by a thread of their own so that decoding overlaps with the model."""
         # a camera's frames are wanted now, not sixteen at a time
         size = BATCH if self.video.seconds else 1
-        frames: queue.Queue[object] = queue.Queue(maxsize=2 * BATCH)
+        frames: queue.Queue[object] = queue.Queue(maxsize=4 * BATCH)
         stop = threading.Event()
         reader = threading.Thread(target=self._read_into, args=(frames, stop), daemon=True, name="video-reader")
         reader.start()
         batch: list[Frame] = []
         try:
-            while (item := self._timed("read", frames.get)) is not _END:
+            while (item := frames.get()) is not _END:
                 if isinstance(item, BaseException):
                     raise item
                 assert isinstance(item, Frame)
@@ -137,7 +167,8 @@ class EmbeddingStream:
         squashed = wanted.fit == "squash"  # then the reader does it, on few pixels
         end: object = _END
         try:
-            for frame in self._video.frames(self.rate_hz, (side, side) if squashed else None):
+            shown = self._video.frames(self.rate_hz, (side, side) if squashed else None)
+            while (frame := self._timed("read", next, shown, None)) is not None:
                 frame = frame if squashed else replace(frame, image=fit(frame.image, wanted))
                 if not _put(frames, frame, stop):
                     return
@@ -150,7 +181,40 @@ class EmbeddingStream:
         try:
             return function(*args)
         finally:
-            self.timing_s[stage] += time.perf_counter() - started
+            with self._lock:
+                self.timing_s[stage] += time.perf_counter() - started
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that share torch's cores among them: a batch on each core is cheaper than all cores on each batch."""
+    threads, ready = torch.get_num_threads(), threading.Barrier(workers + 1)
+
+    def start() -> None:
+        torch.set_num_threads(max(1, threads // workers))
+        torch.get_num_threads()  # from here on this thread keeps its number, whatever others set
+        ready.wait()
+
+    pool = ThreadPoolExecutor(workers, "vljepa-stream", initializer=start)
+    try:
+        for _ in range(workers):
+            pool.submit(int)
+        ready.wait()
+        torch.set_num_threads(threads)  # what threads started from now on begin with
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterator[S], ahead: int) -> Iterator[T]:
+    """`work` done on each item by the pool, up to `ahead` items before they are asked for; results in order."""
+    waiting: deque[Future[T]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _windows(seen: torch.Tensor, n_new: int, window: int) -> list[torch.Tensor]:

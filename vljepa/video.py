@@ -32,6 +32,7 @@ CUT_OFF_S = 0.5  # a video this much shorter than its container says is reported
 CAMERA_FPS = 25.0  # where neither driver nor container states a rate
 TIMEOUT_S = 10  # for a URL to answer
 TICK_S = 0.002  # containers round times to a millisecond: a frame this little late still counts as shown
+SMALL_PIXELS = 640 * 480  # decoded by one thread: more would gain little and take the cores from the model
 REORDER = 32  # packets read ahead: more than any codec moves a frame by
 PLAYABLE = {"mov,mp4": {"h264", "av1", "vp9"}, "matroska,webm": {"h264", "av1", "vp8", "vp9"}}
 PLAYER_SIDE = 1280  # pixels; the longer side of a film converted for the player
@@ -424,7 +425,8 @@ class _OpenCVReader:
         self._is_camera, self._timetable = isinstance(source, int), timetable
         backend = cv2.CAP_ANY if self._is_camera else cv2.CAP_FFMPEG
         wait = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_S * 1000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_S * 1000]
-        self._capture = cv2.VideoCapture(source, backend, wait if is_url else [])
+        small = [cv2.CAP_PROP_N_THREADS, 1] if 0 < label.width * label.height <= SMALL_PIXELS else []
+        self._capture = cv2.VideoCapture(source, backend, small + (wait if is_url else []))
         # some files open and then decode to nothing, so only a frame counts
         self.has_frame = self._capture.grab()
         width, height = (self._capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))

@@ -2,7 +2,7 @@
 
 import { DEFAULTS } from './store.js';
 
-const CUT = ['method', 'count', 'interval', 'smoothing_s', 'min_length_s', 'readout'];
+const CUT = ['method', 'count', 'interval', 'smoothing_s', 'min_length_s', 'readout', 'decode_at'];
 const SAME_GESTURE_MS = 800; // a slider drag is one step to undo
 
 export class Controls {
@@ -78,6 +78,7 @@ export class Controls {
     const { elements } = this.form;
     elements.method.value = settings.method;
     elements.readout.value = settings.readout;
+    elements.decode_at.value = settings.decode_at;
     for (const name of ['smoothing_s', 'min_length_s', 'rate_hz']) elements[name].value = settings[name];
     if (document.activeElement !== elements.query) elements.query.value = settings.query;
     this.showAmount(settings, film, cut);

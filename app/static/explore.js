@@ -75,13 +75,15 @@ class Explore {
   }
 
   acceptDrops() {
-    const drop = this.find('drop');
-    const over = (on) => drop.classList.toggle('vlj-over', on);
-    this.root.addEventListener('dragover', (event) => { event.preventDefault(); over(true); });
-    this.root.addEventListener('dragleave', () => over(false));
-    this.root.addEventListener('drop', (event) => {
-      event.preventDefault();
+    // anywhere on the page: a file that misses its target by a little would else replace the app
+    const mine = (event) => this.root.offsetParent && [...event.dataTransfer?.types ?? []].includes('Files');
+    const over = (on) => this.root.classList.toggle('vlj-over', on);
+    document.addEventListener('dragover', (event) => { if (mine(event)) { event.preventDefault(); over(true); } });
+    document.addEventListener('dragleave', (event) => { if (!event.relatedTarget) over(false); });
+    document.addEventListener('drop', (event) => {
       over(false);
+      if (!mine(event)) return;
+      event.preventDefault();
       const [file] = event.dataTransfer.files;
       if (file) this.openFile(file);
     });
@@ -95,6 +97,7 @@ class Explore {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || writes(event.target) || event.target.type === 'radio') return;
+    if (event.key === '?') this.find('keys').open = !this.find('keys').open;
     if (event.key === ' ' && (!event.target.closest('button, summary, a') || event.target.closest('.vlj-segment, .vlj-caption'))) {
       event.preventDefault();
       this.player.toggle();
@@ -240,9 +243,9 @@ class Explore {
   // --- cutting and captions ------------------------------------------------------------------------------------
 
   request() {
-    const { method, count, interval, smoothing_s, min_length_s, readout } = this.store.settings;
+    const { method, count, interval, smoothing_s, min_length_s, readout, decode_at } = this.store.settings;
     const value = { auto: null, count, interval }[method];
-    return { film: this.store.film.key, method, value, smoothing_s, min_length_s, readout };
+    return { film: this.store.film.key, method, value, smoothing_s, min_length_s, readout, decode_at };
   }
 
   // The newest settings win: one request at a time, and what changed meanwhile goes next.

@@ -92,7 +92,8 @@ export class MapView {
   show(film) {
     const [x, y] = unpack(film.map.xy, 2);
     const [X, Y, Z] = unpack(film.map.xyz, 3);
-    this.path = { x, y, X, Y, Z, t: x.map((_, i) => i * film.map.stride / film.rate_hz) };
+    const trails = Math.max(0, film.lag_s - 0.5 / film.rate_hz); // a point speaks of the middle of its window
+    this.path = { x, y, X, Y, Z, t: x.map((_, i) => Math.max(0, i * film.map.stride / film.rate_hz - trails)) };
     this.kind = film.map.kind;
     this.root.querySelector('.vlj-map-help').textContent = `${HELP[this.kind]} Nearness here is a hint: UMAP and `
       + 'projections keep neighbours, not distances, so lengths and gaps on the map mean nothing.' + agreement(film.map);

@@ -2,7 +2,7 @@
 
 // As the library has them: the page and the command line cut alike.
 export const DEFAULTS = Object.freeze({ method: 'auto', count: 6, interval: 5, smoothing_s: 0, min_length_s: 1,
-  readout: 'decoder', query: '', rate_hz: 4, dimensions: 2, colour: 'segment' });
+  readout: 'decoder', decode_at: 'mean', query: '', rate_hz: 4, dimensions: 2, colour: 'segment' });
 const KEY = 'vljepa.explore';
 
 export class Store extends EventTarget {

@@ -90,7 +90,7 @@ export class Timeline {
     const { context, width, height } = canvasContext(this.curve);
     const { film, cut } = this.store;
     const step = film && cut ? film.steps / film.rate_hz / cut.strength.length : 0;
-    const points = film && cut ? cut.strength.map((value, i) => [i * step, value]) : film ? [] : this.novelty;
+    const points = film && cut ? cut.strength.map((value, i) => [Math.max(0, i * step - film.lag_s), value]) : film ? [] : this.novelty;
     if (!points.length || !width) return;
     const top = points.reduce((most, [, value]) => Math.max(most, value), 1e-6);
     // a root, so that weak changes show beside strong ones

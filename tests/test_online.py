@@ -34,6 +34,125 @@ def test_each_cut_is_found_once_and_where_it_was():
     np.testing.assert_allclose(found, [5, 9, 15, 18], atol=0.3)
 
 
+@pytest.mark.parametrize("rate_hz", [2.0, 4.0, 8.0, 12.0])
+def test_the_rate_of_the_stream_does_not_matter(rate_hz):
+    _, found = run(*scenes([5, 4, 6, 3, 8], rate_hz))
+    np.testing.assert_allclose(found, [5, 9, 15, 18], atol=0.6)
+
+
+def test_irregular_times_do_not_matter():
+    times_s, embeddings = scenes([5, 4, 6, 3, 8], rate_hz=10.0)
+    kept = np.sort(np.random.default_rng(1).choice(len(times_s), len(times_s) // 2, replace=False))
+    _, found = run(times_s[kept], embeddings[kept])
+    np.testing.assert_allclose(found, [5, 9, 15, 18], atol=0.6)
+
+
+def test_a_boundary_is_told_after_it_happened_and_soon():
+    steps, found = run(*scenes([5, 4, 6]))
+    assert [s.time_s for s in steps if s.boundary_s is not None] == pytest.approx(found, abs=2.5)
+    assert all(s.boundary_s <= s.time_s for s in steps if s.boundary_s is not None)
+
+
+def test_what_was_told_does_not_depend_on_what_comes_later():
+    times_s, embeddings = scenes([5, 4, 6])
+    whole, _ = run(times_s, embeddings)
+    part, _ = run(times_s[:30], embeddings[:30])
+    assert part == whole[:30]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
+def test_noise_alone_makes_no_boundary(noise):
+    assert run(*scenes([60], noise=noise))[1] == []
+
+
+def test_a_slow_drift_makes_no_boundary():
+    angle = np.linspace(0, np.pi / 2, 240)[:, None]  # a quarter turn in a minute
+    rows = np.cos(angle) * np.eye(DIM)[0] + np.sin(angle) * np.eye(DIM)[1]
+    assert run(np.arange(240) / 4, rows.astype(np.float32))[1] == []
+
+
+def test_a_single_outlier_makes_no_boundary():
+    times_s, embeddings = scenes([30])
+    embeddings[60] = unit(np.random.default_rng(5).normal(size=DIM))
+    assert run(times_s, embeddings)[1] == []
+
+
+def test_a_frozen_picture_makes_no_boundary_and_the_change_after_it_is_found():
+    times_s, embeddings = scenes([20, 6], noise=0.0)
+    _, found = run(times_s, embeddings)
+    np.testing.assert_allclose(found, [20], atol=0.3)
+
+
+@pytest.mark.parametrize("pause_s", [5.0, 600.0])
+def test_a_change_during_a_pause_is_found_where_the_stream_goes_on(pause_s):
+    times_s, embeddings = scenes([8, 8])
+    times_s = times_s + pause_s * (times_s >= 8)
+    _, found = run(times_s, embeddings)
+    np.testing.assert_allclose(found, [8 + pause_s], atol=0.3)
+
+
+def test_a_pause_without_a_change_makes_no_boundary():
+    times_s, embeddings = scenes([16])
+    assert run(times_s + 60 * (times_s >= 8), embeddings)[1] == []
+
+
+def visit(seconds_each, walk_s, rate_hz=4.0):
+    """An empty room and a visitor by turns; coming and leaving take `walk_s`, in which the picture changes evenly."""
+    random = np.random.default_rng(2)
+    room, visitor = unit(random.normal(size=(2, DIM)))
+    times_s = np.arange(round(4 * seconds_each * rate_hz)) / rate_hz
+    presence = np.zeros(len(times_s))
+    for k in (1, 3):
+        inside = times_s - k * seconds_each
+        presence = np.maximum(presence, np.clip(np.minimum(inside, seconds_each - inside) / walk_s, 0, 1))
+    rows = room + presence[:, None] * (visitor - room)
+    return times_s, unit(rows + 0.05 / np.sqrt(DIM) * random.normal(size=rows.shape))
+
+
+def test_a_new_scene_begins_early_in_its_change_and_a_known_one_late():
+    """The middles of the changes are at 10.75, 19.25 and 30.75 s: who comes is there early, who leaves is gone late."""
+    _, found = run(*visit(10.0, 1.5))
+    first_arrival, departure, second_arrival = found
+    assert 10.0 <= first_arrival < 10.75
+    assert 19.25 < departure <= 20.5
+    assert 30.0 <= second_arrival < 31.75  # the visitor is known by now
+
+
+def test_boundaries_keep_their_distance():
+    _, found = run(*scenes([1.0] * 4 + [3.0, 1.0] * 6))
+    assert len(found) > 4
+    assert np.diff([0.0, *found]).min() >= OnlineSettings().min_gap_s
+
+
+def test_the_segment_s_embedding_is_of_its_scene_alone():
+    times_s, embeddings = scenes([5, 6])
+    segmenter = OnlineSegmenter()
+    for time_s, embedding in zip(times_s, embeddings, strict=True):
+        segmenter.push(float(time_s), embedding)
+    assert segmenter.segment_embedding @ unit(embeddings[24:].mean(axis=0)) > 0.999
+
+
+def test_a_held_threshold_is_obeyed_until_it_is_given_back():
+    times_s, embeddings = scenes([5, 5, 5])
+    segmenter, found = OnlineSegmenter(OnlineSettings(threshold=2.0)), []
+    for time_s, embedding in zip(times_s, embeddings, strict=True):
+        if time_s == 8.0:
+            segmenter.set_threshold(None)
+        step = segmenter.push(float(time_s), embedding)
+        assert step.threshold == 2.0 or time_s >= 8.0
+        found += [] if step.boundary_s is None else [step.boundary_s]
+    np.testing.assert_allclose(found, [10], atol=0.3)
+    with pytest.raises(ValueError, match="threshold must be above 0"):
+        segmenter.set_threshold(-0.1)
+
+
+def test_memory_is_bounded():
+    segmenter = OnlineSegmenter()
+    for k in range(1500):
+        segmenter.push(k / 1000, np.eye(4, dtype=np.float32)[k // 300 % 4])
+    assert len(segmenter._moments) <= 512
+
+
 @pytest.mark.parametrize("time_s", [1.0, float("nan")])
 def test_a_step_that_is_not_later_is_refused(time_s):
     segmenter = OnlineSegmenter()
@@ -46,3 +165,13 @@ def test_a_step_that_is_not_later_is_refused(time_s):
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)).partition("_")[0]):
         OnlineSettings(**wrong)
+
+
+def test_an_embedding_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        OnlineSegmenter().push(0.0, np.full(DIM, np.nan, dtype=np.float32))
+
+
+def test_there_is_no_segment_before_the_first_step():
+    with pytest.raises(ValueError, match="no step was pushed"):
+        _ = OnlineSegmenter().segment_embedding

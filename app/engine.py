@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from app.film import Cut, Film, place_stream
 from app.jobs import Job, Jobs
+from app.kept_session import KeptSession, write_film
+from app.live_engine import LiveEngine
 from app.playable import make_playable, still
 from app.store import Store, content_hash, short_hash
 from sample_media import SampleFilm
@@ -50,6 +53,11 @@ class Engine:
         self._films: OrderedDict[str, Film] = OrderedDict()
         self._films_lock, self._reading, self._decoding = threading.Lock(), threading.Lock(), threading.Lock()
 
+    @cached_property
+    def live(self) -> LiveEngine:
+        """What serves the Live tab; made when it is first asked for."""
+        return LiveEngine(self.model)
+
     def sample(self, name: str) -> Source:
         """The sample film of that name; ValueError if there is none."""
         for film in self.samples:
@@ -61,6 +69,7 @@ class Engine:
         """Do the slow first time of everything now, not at the first click."""
         self.posters()
         self.model.decode(self.model.embed_text(["a person"]), self.model.readouts[0])
+        self.live.warm_up()
 
     def posters(self) -> dict[str, Path | None]:
         """A still for each sample film, by name."""
@@ -70,6 +79,10 @@ class Engine:
         """Analyse a film in the background, or take it from the store; the job's result is the `Film`."""
         query = query.strip() or None if query else None
         return self.jobs.start(lambda job: self._analyse(job, source, query, rate_hz))
+
+    def keep(self, kept: KeptSession) -> Job:
+        """Make a film of a live session in the background; the job's result is the `Film`, its live cuts beside it."""
+        return self.jobs.start(lambda job: self._film_of(job, kept))
 
     def film(self, key: str) -> Film:
         """An open film; ValueError if it is not open any more."""
@@ -135,7 +148,28 @@ class Engine:
             raise VLJEPAError(told) from error
         job.report("Drawing the map", 1.0)
         place_ = place_stream(trajectory.embeddings, self.model.landmarks)
-        film = Film(key, content, source.title, trajectory, place_, media, self.store.load_captions(content, key))
+        film = Film(key, content, source.title, trajectory, place_, media,
+                    captions=self.store.load_captions(content, key))
+        self._keep(film)
+        return film
+
+    def _film_of(self, job: Job, kept: KeptSession) -> Film:
+        aside = self.store.root / "sessions" / f"{job.token}.mp4"
+        aside.parent.mkdir(exist_ok=True)
+        try:
+            write_film(kept, aside, lambda done: job.report("Making a film of the session", done))
+            content = content_hash(aside)
+            media = self.store.folder(content) / "film.mp4"
+            aside.replace(media)
+        finally:
+            aside.unlink(missing_ok=True)
+        job.report("Drawing the map", 1.0)
+        trajectory = kept.stream()
+        key = short_hash(content, self.fingerprint, "live")
+        self.store.save_trajectory(content, key, trajectory)
+        self.store.prune()
+        film = Film(key, content, kept.title, trajectory, place_stream(trajectory.embeddings, self.model.landmarks),
+                    media, kept.boundaries_s())
         self._keep(film)
         return film
 

@@ -36,7 +36,15 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
         }
 
     def open_film(request: dict[str, Any]) -> dict[str, Any]:
-        """Start the analysis of a sample or of an upload; returns the job's token."""
+        """Analyse a sample, an upload or an open film, or keep a live session; returns the job's token."""
+        if session := request.get("session"):
+            return {"job": engine.keep(engine.live.viewer(str(session)).kept(str(request["title"]))).token}
+        if key := request.get("film"):
+            film = engine.film(key)
+            if film.media is None:
+                raise ValueError("the file of this film is gone; open it again from where it is")
+            return {"job": engine.open(Source(film.media, film.title), request.get("query"),
+                                       float(request["rate_hz"])).token}
         source = engine.sample(request["sample"]) if request.get("sample") else _upload(request, uploads)
         return {"job": engine.open(source, request.get("query"), float(request["rate_hz"])).token}
 

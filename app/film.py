@@ -12,12 +12,14 @@ import numpy as np
 from jaxtyping import Float
 
 from visualizations.landmark_map import Landmarks, neighbourhood_agreement, pca_coordinates, place, place_3d
-from vljepa.analysis import CutSettings, build_tree, cut, end_s
+from vljepa.analysis import CutSettings, build_tree, cut, end_s, spans
+from vljepa.metrics import boundary_f1
 from vljepa.readout import Caption
 from vljepa.segmentation import Segment, WardTree
 from vljepa.stream import Trajectory
 
 TREES_KEPT = 24  # one per place of the smoothing slider: moving it back is free
+TOLERANCE_S = 1.0  # within which two boundaries are the same
 SAMPLED = 400  # points that the map's agreement is estimated from
 Decode = Callable[[Float[np.ndarray, "batch dim"], str], Sequence[Caption]]
 
@@ -56,6 +58,7 @@ class Film:
     trajectory: Trajectory
     place: Place
     media: Path | None = None
+    reference_s: list[float] | None = None  # boundaries from elsewhere, to compare a cut with
     captions: dict[str, Caption] = field(default_factory=dict)
     decoded: int = 0  # captions that the model really had to read since the film was opened
     decode_s: float = 0.0  # and the seconds that took
@@ -66,6 +69,13 @@ class Film:
     def seconds(self) -> float:
         """Where the analysed part of the film ends."""
         return end_s(self.trajectory)
+
+    def agreement(self, cut: Cut) -> float | None:
+        """Boundary F1 of a cut with the reference, within a second; None without a reference."""
+        if self.reference_s is None:
+            return None
+        edges = spans(self.trajectory, cut.segments)
+        return boundary_f1([start_s for start_s, _ in edges[1:]], self.reference_s, TOLERANCE_S)
 
     def cut(self, settings: CutSettings, readout: str) -> Cut:
         """Cut the tree; nothing is encoded or decoded. ValueError for settings that no stream can satisfy."""

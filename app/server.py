@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import explore
+from app import explore, live
 from app.assets import plotly_path, publish, template
 from app.banner import banner
 from app.engine import Engine
@@ -21,7 +21,8 @@ from vljepa.paths import cache_dir
 
 FIRST_PORT, PORTS_TRIED = 7860, 20
 LARGEST_UPLOAD = "8gb"
-TABS = (("Explore", explore),)  # only those that work; each has build(engine, published) and a STYLE
+TABS = (("Live", live), ("Explore", explore))  # only those that work; each has build(engine, published) and a STYLE
+OWN_HOSTS = ("127.0.0.1", "localhost", "::1")
 UPLOADS_S = (3600, 86400)  # look every hour for uploads older than a day
 
 
@@ -56,7 +57,8 @@ def serve(engine: Engine, host: str, port: int | None, block: bool = True) -> st
     """Start serving; returns the address. With `block` it returns when the server is stopped."""
     free = free_port(host, port)
     published = publish(engine.store.root.parent / "page")
-    gr.set_static_paths([published, plotly_path(), engine.store.root])
+    gr.set_static_paths([published, plotly_path(), engine.store.root, *(film.path for film in engine.samples)])
+    engine.live.server_sources = host in OWN_HOSTS
     blocks = page(engine, published)
     _, address, _ = blocks.queue(max_size=64, default_concurrency_limit=8).launch(
         server_name=host, server_port=free, share=False, quiet=True, prevent_thread_lock=True, footer_links=[],

@@ -26,6 +26,7 @@ def film_view(film: Film) -> dict[str, Any]:
         "lag_s": trajectory.lag_s, "query": trajectory.query, "steps": len(trajectory.times_s),
         "warning": trajectory.warning,
         "timing_s": trajectory.timing_s, "map": place_view(film.place),
+        "reference_s": film.reference_s,
     }
 
 
@@ -45,6 +46,7 @@ def cut_view(film: Film, cut: Cut) -> dict[str, Any]:
             for (start_s, end_s), caption in zip(spans(film.trajectory, cut.segments), cut.captions, strict=True)
         ],
         "strength": packed(_peaks(cut.strength)),
+        "agreement": film.agreement(cut),
         "missing": cut.missing, "decoded": film.decoded,
         "decodes": {"selective": len(cut.segments), "uniform_1hz": math.ceil(film.seconds)},
     }

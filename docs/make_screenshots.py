@@ -5,16 +5,11 @@ and `docs/app-phone.png`. The film is blurred: its photographs are not ours to p
 """
 
 import argparse
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from app.browser import launch
+from app.browser import launch, served
 
 DOCS = Path(__file__).resolve().parent
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -29,29 +24,12 @@ def main() -> None:
     parser.add_argument("--segment", type=int, default=3, help="which of its segments to stand in")
     parser.add_argument("--all", action="store_true", help="the dark and the phone's picture too")
     options = parser.parse_args()
-    with running_app(options.checkpoint) as address, sync_playwright() as playwright:
+    with served("-m", "app", "--checkpoint", options.checkpoint) as (address, _), sync_playwright() as playwright:
         browser = launch(playwright)
         picture(browser, address, options, "app.png", DESK, "light")
         if options.all:
             picture(browser, address, options, "app-dark.png", DESK, "dark", dimensions=3)
             picture(browser, address, options, "app-phone.png", PHONE, "light")
-
-
-@contextmanager
-def running_app(checkpoint: str) -> Iterator[str]:
-    """The app in a process of its own; gives its address."""
-    command = [sys.executable, "-u", "-m", "app", "--checkpoint", checkpoint]
-    with subprocess.Popen(command, cwd=DOCS.parent, stdout=subprocess.PIPE, text=True) as app:
-        assert app.stdout is not None
-        try:
-            for line in app.stdout:
-                print(line, end="")
-                if address := re.search(r"http://[\w.:]+", line):
-                    yield address[0]
-                    return
-            sys.exit("error: the app did not start")
-        finally:
-            app.terminate()
 
 
 def picture(browser: Browser, address: str, options: argparse.Namespace, name: str, size: dict[str, int],

@@ -4,15 +4,14 @@ A missing browser fails these tests, it never skips them.
 """
 
 import os
-import re
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
+
+from app.browser import served
 
 PATIENCE_MS = 60_000  # a busy machine is slow, not broken
 TESTS = Path(__file__).resolve().parent
@@ -38,24 +37,8 @@ def serving(root: Path, *command: str, **environment: str) -> Iterator[App]:
     """Run a Python command that serves the app, as `-c CODE` or `-m app ...`; `root` is where its files are."""
     # a process of its own: gradio leaves event loops behind, which would be warnings here
     paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", **environment}
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env=environment, cwd=TESTS.parent) as server:
-        assert server.stdout is not None
-        said = []
-        for line in server.stdout:
-            said.append(line)
-            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
-                break
-        else:
-            raise AssertionError("the app did not start:\n" + "".join(said))
-        drain = threading.Thread(target=server.stdout.read, daemon=True)
-        drain.start()
-        try:
-            yield App(address[0], root, server)
-        finally:
-            server.terminate()
-            drain.join(10)
+    with served(*command, **{"PYTHONPATH": paths, **environment}) as (address, process):
+        yield App(address, root, process)
 
 
 def visitor(app: App, browser: Browser, tab: str = "explore", **context: object) -> Iterator[Page]:

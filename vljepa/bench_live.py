@@ -19,6 +19,9 @@ from vljepa.provenance import provenance
 PARTS = {
     "boundaries": "vljepa.bench_boundaries:measure_boundaries",
     "map": "vljepa.bench_boundaries:measure_map",
+    "updates": "app.bench_live:measure_updates",
+    "viewers": "app.bench_live:measure_viewers",
+    "soak": "app.bench_live:measure_soak",
 }
 Part = Callable[[argparse.Namespace], dict[str, Any]]
 
@@ -29,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"measure this part alone; may be repeated ({', '.join(PARTS)})")
     parser.add_argument("--json", metavar="FILE", type=Path, default=argparse.SUPPRESS,
                         help="also write the results to FILE, beside what other parts wrote there")
+    parser.add_argument("--minutes", metavar="N", type=float, default=30.0, help="of the soak (default: %(default)g)")
     parser.add_argument("--data", metavar="DIR", type=Path, help="training data, for its videos and validation photos")
     parser.add_argument("--checkpoint", metavar="NAME", default=argparse.SUPPRESS, help="default: everyday")
 

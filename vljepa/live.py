@@ -185,6 +185,11 @@ class LiveSession:
         return time.monotonic() - self._asked_s
 
     @property
+    def started_s(self) -> float:
+        """When the session's clock stood at 0, by `time.monotonic`: its first frame's capture, or now before that."""
+        return time.monotonic() if self._start_s is None else self._start_s
+
+    @property
     def settings(self) -> OnlineSettings:
         """The settings in force."""
         return self._settings

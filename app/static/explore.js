@@ -45,6 +45,8 @@ class Explore {
     this.map.applySettings();
     this.root.dataset.ready = 'true';
     loadPlotly().catch((error) => this.complain(error)); // before the first film needs it
+    document.addEventListener('vlj-open', () => this.openWanted());
+    this.openWanted();
   }
 
   // --- events --------------------------------------------------------------------------------------------------
@@ -157,6 +159,13 @@ class Explore {
     }
   }
 
+  // What another tab has sent here, once.
+  openWanted() {
+    const wanted = window.vljWanted;
+    window.vljWanted = null;
+    if (wanted) { this.cancel(); this.open(wanted); }
+  }
+
   async watch(job, generation) {
     let seen = 0;
     let previewed = false;
@@ -228,6 +237,7 @@ class Explore {
   show(film) {
     this.find('progress').hidden = true;
     this.root.dataset.state = 'ready';
+    if (this.source.session) this.source = { film: film.key, title: film.title }; // the session itself may be over by then
     this.store.set({ film, time: 0 });
     this.player.load(film.media);
     this.map.show(film);
@@ -343,6 +353,9 @@ class Explore {
     const saved = uniform > selective ? `${Math.round(100 * (1 - selective / uniform))} % of decoding saved` : 'nothing saved by this cut';
     ledger.replaceChildren(element('b', '', String(selective)), ` ${selective === 1 ? 'decode' : 'decodes'} instead of `,
       element('b', '', String(uniform)), ' at one a second: ', element('b', 'vlj-saved', saved));
+    if (cut.agreement === null) return;
+    ledger.append(' · the ', element('b', '', String(film.reference_s.length)), film.reference_s.length === 1 ? ' cut' : ' cuts',
+      ' made live (◆) and these agree to ', element('b', '', `${Math.round(100 * cut.agreement)} %`), ' (F1, within a second)');
   }
 
   complain(error, kind = 'error') {

@@ -62,3 +62,10 @@ export function canvasContext(canvas) {
   context.clearRect(0, 0, width, height);
   return { context, width, height };
 }
+
+// Opens the Explore tab with a film that another tab has for it; Explore takes it when it is there.
+export function openInExplore(source) {
+  window.vljWanted = source;
+  [...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent.trim() === 'Explore')?.click();
+  document.dispatchEvent(new CustomEvent('vlj-open'));
+}

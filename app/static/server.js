@@ -4,13 +4,14 @@ export class Api {
   constructor(server) { this.server = server; }
 
   async call(name, request = {}) {
-    let answer;
+    let answer = null;
     try {
       answer = await this.server[name](request);
-    } catch {
-      throw new Error('The app does not answer. Is it still running in its terminal?');
+    } catch { /* told below, as an answer that never came */ }
+    if (!answer) {
+      throw Object.assign(new Error('The app does not answer. Is it still running in its terminal?'), { lost: true });
     }
-    if (answer?.error) throw new Error(answer.error);
+    if (answer.error) throw new Error(answer.error);
     return answer;
   }
 

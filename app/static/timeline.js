@@ -108,6 +108,7 @@ export class Timeline {
     context.fill();
     context.globalAlpha = 1;
     if (cut) this.drawBoundaries(context, cut.segments.slice(1), width, height);
+    if (film?.reference_s) this.drawReference(context, film.reference_s, width, height);
   }
 
   drawBoundaries(context, segments, width, height) {
@@ -124,6 +125,17 @@ export class Timeline {
     context.stroke();
     context.setLineDash([]);
     context.globalAlpha = 1;
+  }
+
+  // Boundaries from elsewhere, as diamonds at the curve's foot.
+  drawReference(context, seconds, width, height) {
+    context.fillStyle = cssColour(this.track, '--vlj-ink');
+    for (const second of seconds) {
+      const x = second / this.seconds * width;
+      context.beginPath();
+      for (const [dx, dy] of [[0, -11], [5, -6], [0, -1], [-5, -6]]) context.lineTo(x + dx, height + dy);
+      context.fill();
+    }
   }
 
   drawAxis() {

@@ -106,9 +106,11 @@ def fit_landmarks(
 
 
 def umap_coordinates(
-    embeddings: Float[np.ndarray, "points dim"], dimensions: int, seed: int = 0
+    embeddings: Float[np.ndarray, "points dim"], dimensions: int, seed: int = 0,
+    start: Float[np.ndarray, "points dimensions"] | None = None,
 ) -> Float[np.ndarray, "points dimensions"]:
-    """UMAP by cosine, centred and scaled so that nearly all points lie within 1 of the origin."""
+    """UMAP by cosine, centred and scaled so that nearly all points lie within 1 of the origin; `start` is where the
+    points begin, by default their spectral layout."""
     import warnings
 
     with warnings.catch_warnings():
@@ -116,9 +118,9 @@ def umap_coordinates(
         from umap import UMAP  # 15 s to import, so only who fits a map pays
 
         neighbours = min(15, len(embeddings) - 1)
-        start = "spectral" if len(embeddings) > 32 else "random"
+        init = start if start is not None else "spectral" if len(embeddings) > 32 else "random"
         umap = UMAP(n_components=dimensions, n_neighbors=neighbours, min_dist=0.15, metric="cosine",
-                    random_state=seed, n_jobs=1, init=start)
+                    random_state=seed, n_jobs=1, init=init)
         return standardise(np.asarray(umap.fit_transform(embeddings)))
 
 

@@ -93,7 +93,7 @@ export class MapView {
     const [x, y] = unpack(film.map.xy, 2);
     const [X, Y, Z] = unpack(film.map.xyz, 3);
     const trails = Math.max(0, film.lag_s - 0.5 / film.rate_hz); // a point speaks of the middle of its window
-    this.path = { x, y, X, Y, Z, t: x.map((_, i) => Math.max(0, i * film.map.stride / film.rate_hz - trails)) };
+    this.path = { x, y, X, Y, Z, t: x.map((_, i) => i * film.map.stride / film.rate_hz - trails) };
     this.kind = film.map.kind;
     this.root.querySelector('.vlj-map-help').textContent = `${HELP[this.kind]} Nearness here is a hint: UMAP and `
       + 'projections keep neighbours, not distances, so lengths and gaps on the map mean nothing.' + agreement(film.map);
@@ -189,8 +189,9 @@ export class MapView {
     const segments = this.store.cut?.segments;
     const end = this.store.film?.seconds || this.path.t.at(-1) || 1;
     const byTime = this.store.settings.colour === 'time' || !segments?.length;
-    const color = this.path.t.map((t) => byTime ? timeColour(t / end) : segmentColour(indexAt(segments, t)));
-    const text = this.path.t.map((t) => {
+    const times = this.path.t.map((t) => Math.max(0, t)); // the first window reaches back before the film
+    const color = times.map((t) => byTime ? timeColour(t / end) : segmentColour(indexAt(segments, t)));
+    const text = times.map((t) => {
       const caption = segments?.length ? segments[indexAt(segments, t)].caption : '';
       return `<b>${clockTime(t, true)}</b>  ${wrap(plain(caption ?? ''))}`;
     });
@@ -257,7 +258,7 @@ export class MapView {
   at(time) {
     const { t } = this.path;
     if (t.length < 2) return t.length - 1;
-    return Math.min(Math.max(time / (t[1] - t[0]), 0), t.length - 1);
+    return Math.min(Math.max((time - t[0]) / (t[1] - t[0]), 0), t.length - 1);
   }
 
   drawOverlay() {
@@ -318,7 +319,7 @@ export class MapView {
 
   hovered(event) {
     const point = event.points.find((p) => p.curveNumber === POINTS);
-    if (point) this.store.set({ hover: point.customdata });
+    if (point) this.store.set({ hover: Math.max(0, point.customdata) });
   }
 }
 

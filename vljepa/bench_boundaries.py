@@ -62,7 +62,7 @@ def measure_map(args: argparse.Namespace) -> dict[str, Any]:
 
 def online_steps(stream: Trajectory, settings: OnlineSettings | None = None) -> list[OnlineStep]:
     """What the online cut says at each step of a stream."""
-    segmenter = OnlineSegmenter(settings)
+    segmenter = OnlineSegmenter(settings, stream.lag_s)
     return [segmenter.push(float(t), e) for t, e in zip(stream.times_s, stream.embeddings, strict=True)]
 
 

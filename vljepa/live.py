@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,13 +23,13 @@ from jaxtyping import Float, Shaped, UInt8
 from visualizations.landmark_map import Landmarks, place_both
 from vljepa.online import OnlineSegmenter, OnlineSettings
 from vljepa.provenance import cores
-from vljepa.readout import Caption
+from vljepa.readout import Caption, check_readout
 
 KEPT_EVENTS = 18_000  # of a session: 30 minutes at 10 a second, about 25 MB at 384 dimensions; older ones are forgotten
 DECODED_AT_ONCE = 2  # sentences between two rounds of frames: bounds how long the others wait
 WINDOWS_AT_ONCE = 16  # frames encoded together: larger is no faster on a CPU and delays the first result
-CAPTION_AFTER_S = 0.75  # of a new segment before its caption is read: it should tell of the scene, not of the change
-STALE_WINDOWS = 4.0  # a frame older than so many windows is no part of what is seen now
+CAPTION_AFTER_S = 1.0  # of a new segment before its caption is read: it should tell of the scene, not of the change
+STALE_WINDOWS = 2.0  # a frame older than so many windows is no part of what is seen now
 BLANK = 3.0  # standard deviation of a picture's values, 0 to 255: a lens cap and a grey card stay below
 STAGES = ("wait", "encode", "predict", "segment", "place", "decode")
 _log = logging.getLogger(__name__)
@@ -101,6 +101,9 @@ class Model(Protocol):
     """What the live loop asks of a model; `VLJEPA` is one."""
 
     name: str
+    config: Any  # a `ModelConfig`
+    x_encoder: Any
+    landmarks: Landmarks | None
 
     @property
     def readouts(self) -> tuple[str, ...]: ...
@@ -110,6 +113,10 @@ class Model(Protocol):
     def fit(self, image: UInt8[np.ndarray, "height width 3"]) -> Shaped[np.ndarray, "side side 3"]: ...
 
     def encode_frames(self, frames: Shaped[np.ndarray, "batch height width 3"]) -> torch.Tensor: ...
+
+    def encode_clips(self, clips: torch.Tensor) -> torch.Tensor: ...
+
+    def fill(self, clips: torch.Tensor) -> torch.Tensor: ...
 
     def predict(self, visual_tokens: torch.Tensor, query: Sequence[str | None]) -> np.ndarray: ...
 
@@ -143,17 +150,18 @@ class _Stream:
     segment: int = 0
     captioned: bool = False
     blank: bool = False
+    newest_s: float = 0.0  # on the session's clock, of what was told
 
 
 class LiveSession:
     """One viewer's stream. Made by `LiveModel.session`; every method may be called from any thread."""
 
-    def __init__(self, owner: "LiveModel", settings: OnlineSettings, query: str | None, readout: str) -> None:
+    def __init__(self, owner: "LiveModel", settings: OnlineSettings, query: str | None, readout: str | None) -> None:
         self.token = secrets.token_urlsafe(12)
-        self.readout = readout
-        self.failure: str | None = None
+        self.readout = readout  # None: the checkpoint has none, and there will be no captions
+        self.failure: str | None = None  # what went wrong with the last picture, in a sentence
         self._owner, self._settings = owner, settings
-        self._stream = _Stream(query, OnlineSegmenter(settings))
+        self._stream = _Stream(query, OnlineSegmenter(settings, self.lag_s))
         self._slot: _Waiting | None = None
         self._changed = threading.Condition()
         self._events: deque[LiveEvent] = deque(maxlen=KEPT_EVENTS)
@@ -198,6 +206,12 @@ class LiveSession:
     def query(self) -> str | None:
         """What is asked; None: for a caption."""
         return self._stream.query if self._wanted_query is None else self._wanted_query[0]
+
+    @property
+    def lag_s(self) -> float:
+        """How long after the fact an embedding tells of it: half of what a window spans."""
+        config = self._owner.model.config
+        return float(config.predictor.window_frames / 2 / config.rate_hz)
 
     @property
     def checkpoint(self) -> str:
@@ -275,7 +289,8 @@ class LiveSession:
         with self._changed:
             self._closed, self._slot = True, None
             self._events.clear()
-            self._stream = _Stream(None, OnlineSegmenter(self._settings))  # the worker may still hold the old one
+            # the worker may still hold the old one
+            self._stream = _Stream(None, OnlineSegmenter(self._settings, self.lag_s))
             self._changed.notify_all()
 
     # What follows is called by the worker alone.
@@ -294,7 +309,7 @@ class LiveSession:
         stream.query = query
         if self._counts["windows"]:
             stream.segment += 1
-            stream.captioned, stream.segmenter = False, OnlineSegmenter(self._settings)
+            stream.captioned, stream.segmenter = False, OnlineSegmenter(self._settings, self.lag_s)
 
     def _after(self, since: int) -> list[LiveEvent]:
         found: list[LiveEvent] = []
@@ -352,9 +367,9 @@ class LiveModel:
                 readout: str | None = None) -> LiveSession:
         """Open a session. ValueError for an empty or too long query or a read-out that the checkpoint lacks."""
         self.model.query_tokens([query])
-        readout = self.model.readouts[0] if readout is None else readout
-        if readout not in self.model.readouts:
-            raise ValueError(f"readout must be one of {', '.join(self.model.readouts)}, got {readout!r}")
+        if readout is not None:
+            check_readout(readout, self.model.readouts)
+        readout = next(iter(self.model.readouts), None) if readout is None else readout
         session = LiveSession(self, settings or OnlineSettings(), query, readout)
         with self._work:
             if self._stopping:
@@ -413,8 +428,7 @@ class LiveModel:
                 return
             session = items[0][0]
             _log.error("a live session failed", exc_info=error)
-            session.failure = f"{type(error).__name__}: {error}"
-            session._stream.captioned = True  # do not try the same again at every round
+            session.failure = f"A picture could not be understood ({type(error).__name__}); the next one is tried."
             session._count("failed")
 
     def _watch(self, taken: list[tuple[LiveSession, _Waiting]]) -> None:
@@ -428,17 +442,17 @@ class LiveModel:
                    for (session, frame), one in zip(taken, tokens, strict=True)]
         embeddings = self._timed("predict", live, self._predict, windows, [s._stream.query for s in live])
         for (session, frame), embedding in zip(taken, embeddings, strict=True):
-            self._tell(session, frame, embedding)
+            self._guarded(self._tell, [(session, frame, embedding)])
 
     def _encode(self, images: list[np.ndarray]) -> torch.Tensor:
         frames = np.stack([self.model.fit(image) for image in images])
-        if self.model.x_encoder.frames_per_step == 1:  # type: ignore[attr-defined]
+        if self.model.x_encoder.frames_per_step == 1:
             return self.model.encode_frames(frames)
         return torch.from_numpy(frames)  # encoded as whole clips, by `_predict`
 
     def _window(self, seen: deque[_Tokens], captured_s: float, tokens: torch.Tensor) -> torch.Tensor:
         """The newest frame and those before it that lie a step of the model's rate apart, oldest first."""
-        config = self.model.config  # type: ignore[attr-defined]
+        config = self.model.config
         step_s, size = 1 / config.rate_hz, config.predictor.window_frames
         while seen and seen[0].captured_s < captured_s - STALE_WINDOWS * size * step_s:
             seen.popleft()
@@ -458,13 +472,14 @@ class LiveModel:
         for size in sorted({len(window) for window in windows}):
             rows = [i for i, window in enumerate(windows) if len(window) == size]
             batch = torch.stack([windows[i] for i in rows])
-            if self.model.x_encoder.frames_per_step != 1:  # type: ignore[attr-defined]
-                batch = self.model.encode_clips(self.model.fill(batch))  # type: ignore[attr-defined]
+            if self.model.x_encoder.frames_per_step != 1:
+                batch = self.model.encode_clips(self.model.fill(batch))
             for i, embedding in zip(rows, self.model.predict(batch, [queries[i] for i in rows]), strict=True):
                 found[i] = embedding
         return found
 
-    def _tell(self, session: LiveSession, frame: _Waiting, embedding: np.ndarray) -> None:
+    def _tell(self, one: list[tuple[LiveSession, _Waiting, np.ndarray]]) -> None:
+        session, frame, embedding = one[0]
         if not np.isfinite(embedding).all():
             session._count("failed")
             return
@@ -475,8 +490,8 @@ class LiveModel:
         step = self._timed("segment", alone, stream.segmenter.push, time_s, embedding)
         if step.boundary_s is not None:
             stream.segment, stream.captioned = stream.segment + 1, False
-        xy, xyz = self._timed("place", alone, _places, getattr(self.model, "landmarks", None), embedding)
-        stream.blank = float(frame.image.std()) < BLANK
+        xy, xyz = self._timed("place", alone, _places, self.model.landmarks, embedding)
+        stream.blank, stream.newest_s, session.failure = float(frame.image.std()) < BLANK, time_s, None
         latency_s = time.monotonic() - frame.captured_s
         session._count("windows")
         session._latencies.append(latency_s)
@@ -486,14 +501,15 @@ class LiveModel:
 
     def _caption_due(self, session: LiveSession) -> bool:
         stream = session._stream
-        if stream.captioned or session.closed or session._start_s is None:
+        if stream.captioned or session.closed or session._start_s is None or session.readout is None:
             return False
-        newest_s = session._newest_s - session._start_s
-        return not stream.blank and newest_s - stream.segmenter.start_s >= CAPTION_AFTER_S
+        return not stream.blank and stream.newest_s - stream.segmenter.start_s >= CAPTION_AFTER_S
 
     def _caption(self, due: list[tuple[LiveSession, None]]) -> None:
         sessions = [session for session, _ in due]
-        for readout in sorted({session.readout for session in sessions}):
+        for session in sessions:
+            session._stream.captioned = True  # also if it fails: the same would fail again at every round
+        for readout in sorted({str(session.readout) for session in sessions}):
             same = [session for session in sessions if session.readout == readout]
             embeddings = np.stack([session._stream.segmenter.segment_embedding for session in same])
             captions = self._timed("decode", same, self.model.decode, embeddings, readout)
@@ -502,11 +518,8 @@ class LiveModel:
 
     def _tell_caption(self, session: LiveSession, caption: Caption) -> None:
         stream = session._stream
-        stream.captioned = True
         session._count("decodes")
-        assert session._start_s is not None
-        time_s = session._newest_s - session._start_s
-        session._publish(lambda index: LiveCaption(index, time_s, stream.segment, stream.segmenter.start_s,
+        session._publish(lambda index: LiveCaption(index, stream.newest_s, stream.segment, stream.segmenter.start_s,
                                                    caption.text, caption.readout, caption.similarity))
 
     def _timed(self, stage: str, sessions: list[LiveSession], function: Callable[..., T], *args: object) -> T:

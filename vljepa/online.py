@@ -47,7 +47,7 @@ class OnlineSettings:
     min_gap_s: float = 1.5
     memory_s: float = 60.0
     settle_s: float = 0.5
-    lean: float = 0.25
+    lean: float = 0.1
     known: float = 0.4
 
     def __post_init__(self) -> None:
@@ -87,11 +87,16 @@ class _Moment:
 
 
 class OnlineSegmenter:
-    """Feed it steps in order of time, at any rate, even an irregular one; it tells the changes as they end."""
+    """Feed it steps in order of time, at any rate, even an irregular one; it tells the changes as they end.
 
-    def __init__(self, settings: OnlineSettings | None = None) -> None:
+    `lag_s` is how long after the fact a step tells of it: half of what the model's window spans.
+    """
+
+    def __init__(self, settings: OnlineSettings | None = None, lag_s: float = 0.0) -> None:
         self.settings = settings or OnlineSettings()
-        self.start_s = 0.0  # of the current segment
+        self.start_s = 0.0  # where the current segment begins
+        self._lag_s = lag_s
+        self._began_s = 0.0  # the same on the clock of the steps, which trails by the lag
         self._moments: deque[_Moment] = deque(maxlen=STEPS_KEPT)
         self._novelty: deque[tuple[float, float]] = deque(maxlen=NOVELTIES_KEPT)
         self._known: deque[Float[np.ndarray, " dim"]] = deque(maxlen=SCENES_KNOWN)
@@ -122,9 +127,10 @@ class OnlineSegmenter:
         boundary_s = self._boundary(moment, novelty, threshold)
         if boundary_s is not None:
             self._begin_segment(boundary_s)
-        elif time_s >= self.start_s + self.settings.settle_s:
+            self.start_s = max(self.start_s, boundary_s - self._lag_s)
+        elif time_s >= self._began_s + self.settings.settle_s:
             self._add(moment.embedding)
-        return OnlineStep(time_s, novelty, threshold, boundary_s)
+        return OnlineStep(time_s, novelty, threshold, None if boundary_s is None else self.start_s)
 
     def _moment(self, time_s: float, embedding: Float[np.ndarray, " dim"]) -> _Moment:
         last = self._moments[-1] if self._moments else None
@@ -134,7 +140,7 @@ class OnlineSegmenter:
         if not np.isfinite(embedding).all():
             raise ValueError(f"the embedding at {time_s:g} s is not finite: leave such a step out")
         if last is None:
-            self.start_s, clock_s = time_s, 0.0
+            self.start_s, self._began_s, clock_s = time_s, time_s, 0.0
         else:
             clock_s = last.clock_s + min(time_s - last.time_s, self.settings.window_s / STEPS_A_WINDOW)
         moment = _Moment(time_s, clock_s, np.asarray(embedding, dtype=np.float64))
@@ -165,7 +171,7 @@ class OnlineSegmenter:
         self._trough = min(self._trough, novelty)
         if not self._peak:
             is_new = novelty < threshold or novelty >= RISE * self._trough
-            if novelty < threshold or not is_new or now.time_s - self.start_s < self.settings.min_gap_s:
+            if novelty < threshold or not is_new or now.time_s - self._began_s < self.settings.min_gap_s:
                 return None
             self._crossed_s = now.clock_s
         self._peak = max(self._peak, novelty)
@@ -173,14 +179,14 @@ class OnlineSegmenter:
             return None
         self._peak, self._trough = 0.0, novelty
         boundary_s = self._place()
-        return boundary_s if boundary_s - self.start_s >= self.settings.min_gap_s else None
+        return boundary_s if boundary_s - self._began_s >= self.settings.min_gap_s else None
 
     def _place(self) -> float:
         """Where in the change that ends now the one scene became the other."""
         now, settings = self._moments[-1], self.settings
-        since_s = max(now.time_s - REACH_S, self.start_s + settings.min_gap_s / 2)
+        since_s = max(now.time_s - REACH_S, self._began_s + settings.min_gap_s / 2)
         change = [m for m in self._moments if m.time_s >= since_s or m.clock_s >= now.clock_s - settings.window_s]
-        old = [m.embedding for m in self._moments if self.start_s + settings.settle_s <= m.time_s <= change[0].time_s]
+        old = [m.embedding for m in self._moments if self._began_s + settings.settle_s <= m.time_s <= change[0].time_s]
         before = np.mean(old or [change[0].embedding], axis=0)
         after = np.mean([m.embedding for m in self._moments if m.clock_s > now.clock_s - settings.window_s / 2], axis=0)
         left = [float(np.linalg.norm(m.embedding - before)) for m in change]
@@ -199,7 +205,7 @@ class OnlineSegmenter:
 
     def _begin_segment(self, start_s: float) -> None:
         self._known.append(self.segment_embedding.astype(np.float64))
-        self.start_s, self._sum = start_s, None
+        self._began_s, self._sum = start_s, None
         for moment in self._moments:
             if moment.time_s >= start_s + self.settings.settle_s:
                 self._add(moment.embedding)

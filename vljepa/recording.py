@@ -76,7 +76,8 @@ def record(session: LiveSession, title: str = "live") -> Recording:
     embeddings = normalise(np.stack([update.embedding for update in updates]))
     timing_s = {stage: seconds for stage, seconds in ledger.stage_s.items() if stage != "wait"}
     return Recording(
-        Trajectory(times_s, embeddings, video, 1 / step_s, session.query, session.checkpoint, timing_s),
+        Trajectory(times_s, embeddings, video, 1 / step_s, session.query, session.checkpoint, timing_s,
+                   lag_s=session.lag_s),
         session.settings, _segments(events, video.seconds), np.array([update.novelty for update in updates]),
         {**timing_s, "total": sum(timing_s.values())}, ledger,
         None if first_s == 0.0 else f"The first {first_s:.0f} s of the session are no longer kept.")

@@ -177,4 +177,5 @@ def _fitted(width: int, height: int, box: tuple[int, int]) -> tuple[int, int]:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] if text[:6] == "camera" or "://" not in text.split(" ")[0] else text
+    """With a capital, unless it begins with the name of a file or an address."""
+    return text[:1].upper() + text[1:] if text.split(" ")[0].isalpha() else text

@@ -58,3 +58,19 @@ def test_a_long_stream_is_fitted_on_some_of_its_steps(monkeypatch):
 def test_too_few_steps_are_refused():
     with pytest.raises(ValueError, match=f"needs {FEWEST} steps"):
         own_coordinates(np.eye(5, dtype=np.float32), np.zeros((5, 2), np.float32))
+
+
+def test_no_turn_would_bring_a_new_map_nearer_to_the_old_one():
+    """Procrustes against brute force, on places that resemble each other but roughly."""
+    random = np.random.default_rng(4)
+    old = random.normal(size=(60, 2)).astype(np.float32)
+    new = laid_over((old + 0.8 * random.normal(size=old.shape)).astype(np.float32)[:, ::-1] * [1, 3], old)
+    middle, here = new.mean(axis=0), np.linalg.norm(new - old)
+    for angle in np.linspace(0.02, 2 * np.pi - 0.02, 100):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        assert np.linalg.norm((new - middle) @ turn + middle - old) > here
+
+
+def test_a_still_picture_has_a_map_too():
+    rows = np.tile(np.eye(8, dtype=np.float32)[0], (20, 1))
+    assert np.isfinite(own_coordinates(rows, np.full((20, 2), 0.3, np.float32))).all()

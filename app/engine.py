@@ -4,7 +4,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +21,12 @@ from app.store import Store, content_hash, short_hash
 from sample_media import SampleFilm
 from visualizations.landmark_map import place, place_3d
 from vljepa.analysis import Analysis, CaptionedSegment, CutSettings, spans
-from vljepa.errors import VLJEPAError
+from vljepa.errors import VideoError, VLJEPAError
 from vljepa.export import write_exports
+from vljepa.kept import FilmCache, TokenFile
 from vljepa.stream import Trajectory
 from vljepa.video import open_video
+from vljepa.watched import Watched, load_watched, watch
 
 FILMS_KEPT = 6  # open films held in memory; the others come back from disk
 CAPTIONS_AT_ONCE = 6  # decoded per request, so that the page fills in as they come
@@ -49,7 +51,9 @@ class Engine:
                  metrics: Mapping[str, Any] | None = None) -> None:
         self.metrics = metrics or {}
         self.model, self.fingerprint, self.store, self.samples = model, fingerprint, store, list(samples)
+        self.alone = True  # nobody but who sits at this machine can reach the page
         self.jobs = Jobs()
+        self.cache = FilmCache(store.root.parent / "watched")  # the command line's too
         self._films: OrderedDict[str, Film] = OrderedDict()
         self._films_lock, self._reading, self._decoding = threading.Lock(), threading.Lock(), threading.Lock()
 
@@ -91,6 +95,24 @@ class Engine:
                 raise ValueError("this film is no longer open here; open it again, its results are kept")
             self._films.move_to_end(key)
             return self._films[key]
+
+    def watched(self, key: str, job: Job) -> Watched:
+        """What questions about an open film are asked of; a film whose visual tokens were not kept is watched for them.
+
+        VideoError if that film is not there any more.
+        """
+        film = self.film(key)
+        source, rate_hz = film.source or film.media, film.trajectory.rate_hz
+        if film.watched is None:
+            if source is None or not source.is_file():
+                raise VideoError(f"{film.title} is not where it was opened from any more: open it again, then ask")
+            film.watched = load_watched(self.model, self.cache.folder(source, self.model.fingerprint, rate_hz))
+        if film.watched is None:
+            job.report("Waiting for another film to finish", 0.0)
+            with _PatientLock(self._reading, job):
+                film.watched = watch(self.model, source, rate_hz, self.cache,
+                                     lambda done, seconds: job.report("Watching", done / (seconds or done or 1.0)))
+        return film.watched
 
     def cut(self, key: str, settings: CutSettings, readout: str) -> Cut:
         """Cut an open film; no model is involved."""
@@ -148,7 +170,7 @@ class Engine:
             raise VLJEPAError(told) from error
         job.report("Drawing the map", 1.0)
         place_ = place_stream(trajectory.embeddings, self.model.landmarks)
-        film = Film(key, content, source.title, trajectory, place_, media,
+        film = Film(key, content, source.title, trajectory, place_, media, source=source.path,
                     captions=self.store.load_captions(content, key))
         self._keep(film)
         return film
@@ -174,21 +196,35 @@ class Engine:
         return film
 
     def _read(self, job: Job, source: Source, query: str | None, rate_hz: float) -> Trajectory:
-        """Run the stream to its end; each step goes to the map as soon as it is there."""
+        """Run the stream to its end; a film's visual tokens are kept, so that questions need not watch it again."""
         job.report("Waiting for another film to finish", 0.0)
-        with _PatientLock(self._reading, job):
+        with _PatientLock(self._reading, job), ExitStack() as stack:
             stream = self.model.embed(source.path, query=query, rate_hz=rate_hz)
-            seconds = stream.video.seconds or float("inf")
-            times_s, embeddings = [], []
-            with closing(iter(stream)) as steps:  # so that a cancelled film is released at once
-                for step in steps:
-                    times_s.append(step.time_s)
-                    embeddings.append(step.embedding)
-                    if len(embeddings) % POINTS_AT_ONCE == 0:
-                        self._show(job, times_s[-POINTS_AT_ONCE:], np.array(embeddings[-POINTS_AT_ONCE - 1 :]))
-                    job.report("Watching", step.time_s / seconds)
-            return Trajectory(np.array(times_s), np.array(embeddings), stream.video, rate_hz, query, self.model.name,
-                              dict(stream.timing_s), stream.warning, stream.lag_s)
+            tokens = None
+            if query is None:
+                folder = self.cache.folder(source.path, self.model.fingerprint, rate_hz)
+                tokens = stack.enter_context(TokenFile(folder, 1 / rate_hz))
+                stream.keep = tokens.add
+            times_s, embeddings = self._steps(job, stream)
+            trajectory = Trajectory(times_s, embeddings, stream.video, rate_hz, query, self.model.name,
+                                    dict(stream.timing_s), stream.warning, stream.lag_s)
+            if tokens is not None:
+                tokens.finish(trajectory)
+                self.cache.prune()
+            return trajectory
+
+    def _steps(self, job: Job, stream: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds and embeddings of a stream; each step goes to the map as soon as it is there."""
+        seconds = stream.video.seconds or float("inf")
+        times_s, embeddings = [], []
+        with closing(iter(stream)) as steps:  # so that a cancelled film is released at once
+            for step in steps:
+                times_s.append(step.time_s)
+                embeddings.append(step.embedding)
+                if len(embeddings) % POINTS_AT_ONCE == 0:
+                    self._show(job, times_s[-POINTS_AT_ONCE:], np.array(embeddings[-POINTS_AT_ONCE - 1 :]))
+                job.report("Watching", step.time_s / seconds)
+        return np.array(times_s), np.array(embeddings)
 
     def _show(self, job: Job, times_s: list[float], embeddings: np.ndarray) -> None:
         """Hand steps to the page: `embeddings` may begin with the one before them, which tells how new the first is."""

@@ -17,6 +17,7 @@ from vljepa.metrics import boundary_f1
 from vljepa.readout import Caption
 from vljepa.segmentation import Segment, WardTree
 from vljepa.stream import Trajectory
+from vljepa.watched import Watched
 
 TREES_KEPT = 24  # one per place of the smoothing slider: moving it back is free
 TOLERANCE_S = 1.0  # within which two boundaries are the same
@@ -59,9 +60,11 @@ class Film:
     place: Place
     media: Path | None = None
     reference_s: list[float] | None = None  # boundaries from elsewhere, to compare a cut with
+    source: Path | None = None  # where it was opened from, if not `media`; an upload may be gone a day later
     captions: dict[str, Caption] = field(default_factory=dict)
     decoded: int = 0  # captions that the model really had to read since the film was opened
     decode_s: float = 0.0  # and the seconds that took
+    watched: Watched | None = None  # what questions are asked of; None until the first one
     _trees: OrderedDict[float, WardTree] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

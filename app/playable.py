@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 
 from vljepa.errors import VideoError
@@ -45,6 +46,26 @@ def still(source: Path, target: Path) -> Path | None:
             if frame.time_s > 0 or video.info.seconds < STILL_AT_S:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(target), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+                return target
+    return None
+
+
+def still_at(source: Path, target: Path, second: float) -> Path | None:
+    """A JPEG of `source` at that second, made once; it seeks, so that a late second costs no more than an early one."""
+    if target.exists():
+        return target
+    with contextlib.suppress(av.FFmpegError, IndexError), av.open(str(source)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base is not None
+        container.seek(int(max(0.0, second) / stream.time_base), stream=stream)
+        for frame in container.decode(stream):
+            if frame.time is None or frame.time >= second - 1e-3:
+                height = round(frame.height * STILL_WIDTH / frame.width)
+                image = frame.reformat(STILL_WIDTH, height, "bgr24").to_ndarray()
+                target.parent.mkdir(parents=True, exist_ok=True)
+                partial = target.with_name(f".{target.name}.part.jpg")
+                cv2.imwrite(str(partial), image)
+                partial.replace(target)
                 return target
     return None
 

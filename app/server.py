@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import explore, live
+from app import ask, explore, live
 from app.assets import plotly_path, publish, template
 from app.banner import banner
 from app.engine import Engine
@@ -21,7 +21,7 @@ from vljepa.paths import cache_dir
 
 FIRST_PORT, PORTS_TRIED = 7860, 20
 LARGEST_UPLOAD = "8gb"
-TABS = (("Live", live), ("Explore", explore))  # only those that work; each has build(engine, published) and a STYLE
+TABS = (("Live", live), ("Explore", explore), ("Ask", ask))  # only those that work; each has build() and a STYLE
 OWN_HOSTS = ("127.0.0.1", "localhost", "::1")
 UPLOADS_S = (3600, 86400)  # look every hour for uploads older than a day
 
@@ -56,6 +56,7 @@ def page(engine: Engine, published: Path) -> gr.Blocks:
 def serve(engine: Engine, host: str, port: int | None, block: bool = True) -> str:
     """Start serving; returns the address. With `block` it returns when the server is stopped."""
     free = free_port(host, port)
+    engine.alone = host in OWN_HOSTS
     published = publish(engine.store.root.parent / "page")
     gr.set_static_paths([published, plotly_path(), engine.store.root, *(film.path for film in engine.samples)])
     engine.live.server_sources = host in OWN_HOSTS
@@ -100,7 +101,7 @@ def _head(published: Path) -> str:
 
     The styles are linked, not handed to gradio, which rewrites selectors and gets those inside `@media` wrong.
     """
-    sheets = ["page.css", *(tab.STYLE for _, tab in TABS)]
+    sheets = ["page.css", "film.css", *(tab.STYLE for _, tab in TABS)]
     styles = [f'<link rel="stylesheet" href="{file_url(published / name)}">' for name in sheets]
     meta = f'<meta name="vlj-plotly" content="{file_url(plotly_path())}">'
     script = f'<script type="module" src="{file_url(published / "page.js")}"></script>'

@@ -32,7 +32,7 @@ from vljepa.analysis import CutSettings
 from vljepa.errors import ExportError, VideoError, VLJEPAError
 from vljepa.export import EXPORTS
 from vljepa.readout import Caption
-from vljepa.stream import Step
+from vljepa.stream import Step, Trajectory
 from vljepa.video import open_video
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 210), "white": (230, 230, 230)}
@@ -44,7 +44,7 @@ HOSTILE = "${alert(1)} <img src=x onerror=alert(2)>.mp4"
 class ColourModel:
     """Predicts the mean colour of a frame; its sentences are the names of colours."""
 
-    name, device, readouts = "colours", torch.device("cpu"), ("decoder", "bank")
+    name, device, readouts, fingerprint = "colours", torch.device("cpu"), ("decoder", "bank"), "colours-weights"
     config = SimpleNamespace(rate_hz=4.0, caption_query="Which colour?")
 
     def __init__(self, landmarks=None, delay_s=0.0):
@@ -67,7 +67,7 @@ class ColourModel:
 class ColourStream:
     def __init__(self, model, source, query, rate_hz):
         self.model, self.query, self.rate_hz = model, query, rate_hz
-        self.reader = open_video(source)
+        self.reader, self.keep = open_video(source), None
         self.video, self.warning, self.lag_s = self.reader.info, None, 0.0
         self.timing_s = {"read": 0.0, "encode": 0.0, "predict": 0.0}
 
@@ -77,10 +77,26 @@ class ColourStream:
             with self.reader:
                 for frame in self.reader.frames(self.rate_hz, (16, 16)):
                     time.sleep(self.model.delay_s)
-                    yield Step(frame.time_s, unit(frame.image.reshape(-1, 3).mean(axis=0)))
+                    colour = frame.image.reshape(-1, 3).mean(axis=0)
+                    if self.keep is not None:
+                        self.keep(torch.tensor(colour, dtype=torch.float32).reshape(1, 1, 3))
+                    yield Step(frame.time_s, unit(colour))
         finally:
             self.model.closed.set()
         self.warning = self.reader.warning
+
+    def collect(self, progress=None):
+        steps = iter(self)
+        times_s, embeddings = [], []
+        try:
+            for step in steps:
+                times_s.append(step.time_s)
+                embeddings.append(step.embedding)
+                progress(step.time_s)
+        finally:
+            steps.close()
+        return Trajectory(np.array(times_s), np.array(embeddings), self.video, self.rate_hz, self.query, "colours",
+                          self.timing_s, self.warning, self.lag_s)
 
 
 def unit(vector):
@@ -461,7 +477,8 @@ def test_published_files_are_whole_and_keep_their_address_until_they_change(tmp_
     assert plotly_path().stat().st_size > 1_000_000
 
 
-@pytest.mark.parametrize(("name", "own"), [("explore.css", ("vlj-explore",)), ("page.css", ("vlj-", "--vlj"))])
+@pytest.mark.parametrize(("name", "own"), [("explore.css", ("vlj-explore",)), ("film.css", ("vlj-filmtab",)),
+                                           ("ask.css", ("vlj-ask",)), ("page.css", ("vlj-", "--vlj"))])
 def test_every_style_is_bound_to_the_app(name, own):
     text = re.sub(r"/\*.*?\*/|@keyframes.*?\}\s*\}", "", (STATIC / name).read_text(), flags=re.DOTALL)
     rules = [rule.strip() for rule in re.findall(r"([^{}]+)\{[^{}]*\}", text)]

@@ -270,7 +270,7 @@ def test_a_truncated_film_is_shown_as_far_as_it_goes(app, page):
 def test_cancel_stops_the_work_and_the_film_can_be_opened_again(app, page):
     app.slow_down(0.1)
     closed = app.noted("closed")
-    path = film(app.root / "long.mp4", scenes=("red", "green"), seconds_each=6, size=(320, 180))
+    path = film(app.root / "long.mp4", scenes=("red", "green"), seconds_each=15, size=(320, 180))
     upload(page, path)
     page.wait_for_function("document.querySelector('.vlj-stage').textContent.startsWith('Watching')")
     page.get_by_role("button", name="Cancel").click()

@@ -166,6 +166,11 @@ def place_text(landmarks: Landmarks, embeddings: Float[np.ndarray, "texts dim"])
     return _place(landmarks, embeddings - landmarks.text_mean + landmarks.predicted_mean, landmarks.xy)
 
 
+def place_text_3d(landmarks: Landmarks, embeddings: Float[np.ndarray, "texts dim"]) -> Float[np.ndarray, "texts 3"]:
+    """Where embedded sentences lie on the 3-D map."""
+    return _place(landmarks, embeddings - landmarks.text_mean + landmarks.predicted_mean, landmarks.xyz)
+
+
 def neighbourhood_agreement(
     landmarks: Landmarks, embeddings: Float[np.ndarray, "time dim"], neighbours: int = 10
 ) -> float:

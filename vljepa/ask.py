@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from vljepa.calibration import asks_yes_or_no, kind_of
-from vljepa.texts import distinct_texts, quoted
-from vljepa.vocabulary import built_in_answers, vocabulary_embeddings
+from vljepa.texts import distinct_texts, known_embeddings, quoted
+from vljepa.vocabulary import built_in_answers
 from vljepa.watched import Span, Watched
 
 if TYPE_CHECKING:
@@ -38,11 +38,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Strip:
-    """The answers' probabilities (or, uncalibrated, similarities) over time: a row for each of `times_s`."""
+    """Answers over time, a row for each of `times_s`: the cosines, and the probabilities they mean.
+
+    Without a calibration `values` are the cosines too, and `sure_at`, the probability from which on an answer is sure,
+    is None.
+    """
 
     times_s: Float[np.ndarray, " steps"]
     answers: list[str]
     values: Float[np.ndarray, "steps answers"]
+    similarities: Float[np.ndarray, "steps answers"]
+    sure_at: float | None
 
 
 @dataclass(frozen=True)
@@ -90,13 +96,34 @@ def ask(
     decoded = model.decode(pooled[None])[0]
     grey = rank(model, question, texts, embeddings, film.blank(question), answers is None)[0] if blank else None
     shown = len(texts) if answers is not None else SHOWN_OPEN
-    listed = [answer.text for answer in ranked[:shown]]
     return Reply(
         question, "vocabulary" if answers is None else "candidates", ranked[:shown],
         ranked[0].similarity - ranked[1].similarity, sure, decoded.text, decoded.similarity,
         None if grey is None else grey[:shown],
-        _strip(model, question, listed, texts, embeddings, predicted, answers is None) if over_time else None,
+        answers_over_time(film, question, answers, span) if over_time else None,
         notes if model.calibration is not None else [*notes, UNCALIBRATED])
+
+
+def answers_over_time(
+    film: Watched, question: str, answers: Sequence[str] | None = None, span: Span | None = None
+) -> Strip:
+    """The candidates at each moment; of the built-in vocabulary those that lead at some moment, most often first.
+
+    Probabilities are among all answers there are, so that those listed may add up to less. ValueError as in `ask`.
+    """
+    question, model = checked_question(film.model, question), film.model
+    texts, embeddings, _ = _candidates(model, question, answers)
+    predicted = film.predict(question, span)
+    similarity = predicted.embeddings @ embeddings.T
+    scale = None if model.calibration is None else model.calibration.scales[
+        kind_of(question, None if answers is None else texts)]
+    values = similarity if scale is None else scale.probabilities(similarity)
+    listed = np.arange(len(texts))
+    if len(texts) > SHOWN_OPEN and answers is None:
+        leads = np.bincount(similarity.argmax(axis=1), minlength=len(texts))
+        listed = np.lexsort((-values.max(axis=0), -leads))[:SHOWN_OPEN]
+    return Strip(predicted.times_s, [texts[i] for i in listed], values[:, listed], similarity[:, listed],
+                 None if scale is None else scale.sure_at)
 
 
 def rank(
@@ -133,21 +160,8 @@ def _candidates(
 ) -> tuple[list[str], Float[np.ndarray, "answers dim"], list[str]]:
     if answers is not None:
         checked = distinct_texts(model, answers, "answer")
-        return checked.texts, model.embed_text(checked.texts), checked.notes
+        return checked.texts, known_embeddings(model, checked.texts), checked.notes
     if asks_yes_or_no(question):
-        return ["yes", "no"], model.embed_text(["yes", "no"]), []
+        return ["yes", "no"], known_embeddings(model, ["yes", "no"]), []
     texts = built_in_answers(question)
-    return texts, vocabulary_embeddings(model, texts), []
-
-
-def _strip(
-    model: "VLJEPA", question: str, listed: Sequence[str], texts: Sequence[str],
-    embeddings: Float[np.ndarray, "answers dim"], predicted: Any, is_open: bool,
-) -> Strip:
-    """The listed answers over time; probabilities are among all of them, so that those listed may add up to less."""
-    similarity = predicted.embeddings @ embeddings.T
-    values = similarity
-    if model.calibration is not None:
-        values = model.calibration.scales[kind_of(question, None if is_open else texts)].probabilities(similarity)
-    place = {text: i for i, text in enumerate(texts)}
-    return Strip(predicted.times_s, list(listed), values[:, [place[text] for text in listed]])
+    return texts, known_embeddings(model, texts), []

@@ -14,8 +14,8 @@ from jaxtyping import Float
 
 from vljepa.ask import UNCALIBRATED
 from vljepa.readout import normalise
-from vljepa.texts import distinct_texts
-from vljepa.vocabulary import all_answers, vocabulary_embeddings
+from vljepa.texts import distinct_texts, known_embeddings
+from vljepa.vocabulary import all_answers
 from vljepa.watched import Span, Watched
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Labelling:
 
     `probabilities` add up to 1 over the labels, or with `several` stand for themselves; None without a calibration.
     `over_time` holds a row of the same (uncalibrated: of similarities) for each of `times_s`; `segments` follow it.
+    `cosines` are the similarities at each of them.
     """
 
     labels: list[str]
@@ -50,6 +51,7 @@ class Labelling:
     several: bool
     times_s: Float[np.ndarray, " steps"]
     over_time: Float[np.ndarray, "steps labels"]
+    cosines: Float[np.ndarray, "steps labels"]
     segments: list[LabelSpan]
     notes: list[str] = field(default_factory=list)
 
@@ -90,11 +92,12 @@ def classify(
     predicted = film.predict(QUERY if model.answers_queries else None, span)
     pooled = predicted.mean()[None]
     overall, each = (probabilities(model, x, embeddings, several) for x in (pooled, predicted.embeddings))
-    values = predicted.embeddings @ embeddings.T if each is None else each
+    cosines = predicted.embeddings @ embeddings.T
+    values = cosines if each is None else each
     notes = checked.notes if overall is not None else [*checked.notes, UNCALIBRATED]
     end_s = film.end_s if span is None else min(span[1], film.end_s)
     return Labelling(checked.texts, (pooled @ embeddings.T)[0].tolist(), None if overall is None else
-                     overall[0].tolist(), several, predicted.times_s, values,
+                     overall[0].tolist(), several, predicted.times_s, values, cosines,
                      label_spans(predicted.times_s, values, checked.texts, end_s), notes)
 
 
@@ -105,7 +108,7 @@ def label_embeddings(
     if not prompts or any("{}" not in prompt for prompt in prompts):
         raise ValueError('a prompt needs {} where the label goes, as in "a photo of {}"')
     # replaced, not formatted: a label may hold braces of its own
-    texts = model.embed_text([prompt.replace("{}", label) for label in labels for prompt in prompts])
+    texts = known_embeddings(model, [prompt.replace("{}", label) for label in labels for prompt in prompts])
     return normalise(texts.reshape(len(labels), len(prompts), -1).mean(axis=1))
 
 
@@ -125,7 +128,7 @@ def standing_out(
     model: "VLJEPA", predicted: Float[np.ndarray, "steps dim"], embeddings: Float[np.ndarray, "labels dim"]
 ) -> Float[np.ndarray, "steps labels"]:
     """Each label's similarity, in standard deviations above the mean similarity of the built-in texts at that step."""
-    background = predicted @ vocabulary_embeddings(model, all_answers()).T
+    background = predicted @ known_embeddings(model, all_answers()).T
     return (predicted @ embeddings.T - background.mean(axis=1, keepdims=True)) / background.std(axis=1, keepdims=True)
 
 

@@ -1,15 +1,24 @@
 """The texts that a user gives: answers, labels, searches. Checked, told apart, and never silently cut."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from jaxtyping import Float
 
 if TYPE_CHECKING:
     from vljepa.model import VLJEPA
 
 MOST_TEXTS = 1000
 LONGEST = 500  # characters: a word too long for the tokenizer is one unknown token, so tokens alone tell too little
+KEPT = 20_000  # embeddings remembered for a model, about 30 MB
 SHOWN = 40  # characters of a text that an error or a note quotes
+_EMBEDDED: "WeakKeyDictionary[VLJEPA, OrderedDict[str, Float[np.ndarray, ' dim']]]" = WeakKeyDictionary()
+_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,22 @@ def distinct_texts(model: "VLJEPA", texts: Sequence[str], what: str, at_least: i
         notes.append(f"The {what} {quoted(unknown[0])} holds characters that this checkpoint cannot read, "
                      "so its score means little.")
     return Texts(found, notes)
+
+
+def known_embeddings(model: "VLJEPA", texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:
+    """Embeddings of texts, computed once for a model while they are among the `KEPT` last asked for."""
+    with _LOCK:
+        known = _EMBEDDED.setdefault(model, OrderedDict())
+        found = {text: known[text] for text in texts if text in known}
+    if new := [text for text in dict.fromkeys(texts) if text not in found]:
+        found.update(zip(new, model.embed_text(new), strict=True))
+    with _LOCK:
+        for text in texts:
+            known[text] = found[text]
+            known.move_to_end(text)
+        while len(known) > KEPT:
+            known.popitem(last=False)
+    return np.stack([found[text] for text in texts])
 
 
 def split_list(text: str) -> list[str]:

@@ -4,18 +4,9 @@ They are what an open question is ranked over, narrowed by what it asks for: a c
 """
 
 import re
-from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
-
-import numpy as np
-from jaxtyping import Float
 
 from vljepa.questions import ACTIONS, COLOURS, COUNTS, PLACES, PRESENCE_OBJECTS
-
-if TYPE_CHECKING:
-    from vljepa.model import VLJEPA
 
 NUMBERS = (*COUNTS, "five", "six", "seven", "eight")
 # things of rooms, kitchens and desks, which the objects of outdoor photos lack
@@ -33,7 +24,6 @@ alley, banana, bread, bucket, cap, cliff, clouds, coat, concrete, crowd, field, 
 jeans, lake, leaves, mask, meat, money, mud, ocean, park, path, playground, river, road, salad, sandwich, sky, smoke,
 stage, street, sun, sunset, swimming pool, tattoo, team, vegetables, yard, yarn
 """
-_EMBEDDED: "WeakKeyDictionary[VLJEPA, dict[str, Float[np.ndarray, ' dim']]]" = WeakKeyDictionary()
 
 
 @cache
@@ -50,14 +40,6 @@ def built_in_answers(question: str) -> list[str]:
     if re.search(r"\b(how many|number of)\b", question, re.IGNORECASE):
         return list(NUMBERS)
     return [answer for answer in all_answers() if answer not in {*COLOURS, *NUMBERS}]
-
-
-def vocabulary_embeddings(model: "VLJEPA", texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:
-    """Embeddings of built-in answers, computed once for a model."""
-    known = _EMBEDDED.setdefault(model, {})
-    if new := [text for text in texts if text not in known]:
-        known.update(zip(new, model.embed_text(new), strict=True))
-    return np.stack([known[text] for text in texts])
 
 
 def _listed(text: str) -> list[str]:

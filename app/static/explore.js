@@ -6,10 +6,10 @@ import { clockTime, element, indexAt, unpack } from './lib.js';
 import { MapView, loadPlotly } from './map.js';
 import { Player } from './player.js';
 import { Api } from './server.js';
+import { openTab, session } from './session.js';
 import { Store } from './store.js';
 import { Timeline } from './timeline.js';
 
-const POLL_MS = 150;
 const READOUTS = {
   decoder: ['written by the decoder', 'The decoder writes each sentence from the embedding alone: fluent, and at times wrong.'],
   bank: ['nearest sentence of the bank', 'Each caption is the stored sentence nearest to the embedding: never a new one.'],
@@ -43,6 +43,7 @@ class Explore {
     this.showSamples(this.about.samples);
     this.showLimits(this.about.limits);
     this.map.applySettings();
+    this.catchUp();
     this.root.dataset.ready = 'true';
     loadPlotly().catch((error) => this.complain(error)); // before the first film needs it
     document.addEventListener('vlj-open', () => this.openWanted());
@@ -55,20 +56,22 @@ class Explore {
     this.find('file').addEventListener('change', (event) => {
       const [file] = event.target.files;
       event.target.value = ''; // the same file can be chosen again
-      if (file) this.openFile(file);
+      if (file) session.openFile(this.api, file, this.stream);
     });
     this.find('samples').addEventListener('click', (event) => {
       const card = event.target.closest('.vlj-sample');
-      if (card) this.open({ sample: card.dataset.name, title: card.dataset.title });
+      if (card) session.open(this.api, { sample: card.dataset.name, title: card.dataset.title }, this.stream);
     });
-    this.find('back').addEventListener('click', () => this.leave());
-    this.find('cancel').addEventListener('click', () => this.cancel());
+    this.find('ask-segment').addEventListener('click', () => this.askAboutSegment());
+    for (const name of ['back', 'cancel']) this.find(name).addEventListener('click', () => session.leave());
     this.find('alert-close').addEventListener('click', () => { this.find('alert').hidden = true; });
     this.find('downloads').addEventListener('click', (event) => {
       if (event.target.dataset.file) this.download(event.target);
     });
     this.store.on('settings', () => this.recut());
     this.store.on('cut', () => this.showLedger());
+    this.store.on('time', () => { if (this.root.offsetParent) session.time = this.store.time; });
+    this.listenToSession();
     document.addEventListener('keydown', (event) => this.key(event));
     document.addEventListener('pointerdown', (event) => { // a help text closes when one looks elsewhere
       for (const help of this.root.querySelectorAll('details[open]')) if (!help.contains(event.target)) help.open = false;
@@ -87,7 +90,7 @@ class Explore {
       if (!mine(event)) return;
       event.preventDefault();
       const [file] = event.dataTransfer.files;
-      if (file) this.openFile(file);
+      if (file) session.openFile(this.api, file, this.stream);
     });
   }
 
@@ -125,60 +128,50 @@ class Explore {
 
   // --- opening -------------------------------------------------------------------------------------------------
 
-  async openFile(file) {
-    this.cancel();
-    const stopper = new AbortController();
-    this.stopUpload = () => stopper.abort();
-    this.startWork(file.name);
-    try {
-      const path = await this.api.upload(file, (done) => this.showProgress('Uploading', done), stopper.signal);
-      this.stopUpload = null;
-      await this.open({ upload: path, title: file.name });
-    } catch (error) {
-      this.stopUpload = null;
-      if (error.name !== 'AbortError') { this.complain(error); }
-      this.leave();
-    }
-  }
-
-  async open(source) {
-    const generation = this.generation = (this.generation ?? 0) + 1;
-    this.source = source;
-    this.startWork(source.title);
+  get stream() { // what shapes the stream itself
     const { query, rate_hz } = this.store.settings;
-    try {
-      const { job } = await this.api.call('open_film', { ...source, query, rate_hz });
-      if (generation !== this.generation) { this.api.call('cancel', { job }).catch(() => {}); return; }
-      this.job = job;
-      await this.watch(job, generation);
-    } catch (error) {
-      if (generation !== this.generation) return;
-      this.job = null;
-      this.complain(error);
-      this.leave();
-    }
+    return { query, rate_hz };
   }
 
   // What another tab has sent here, once.
   openWanted() {
     const wanted = window.vljWanted;
     window.vljWanted = null;
-    if (wanted) { this.cancel(); this.open(wanted); }
+    if (wanted) session.open(this.api, wanted, this.stream);
   }
 
-  async watch(job, generation) {
-    let seen = 0;
-    let previewed = false;
-    while (generation === this.generation) {
-      const view = await this.api.call('progress', { job, points_seen: seen });
-      if (generation !== this.generation) return;
-      seen = view.points_seen;
-      if (view.preview && !previewed) { previewed = true; this.preview(view.preview); }
-      if (view.points) this.extend(view.points);
-      if (view.done) { this.job = null; if (view.film) this.show(view.film); else this.leave(); return; }
-      this.showProgress(view.stage, view.fraction);
-      await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
-    }
+  listenToSession() {
+    const on = (name, listener) => session.addEventListener(name, ({ detail }) => listener(detail));
+    on('opening', ({ title }) => this.startWork(title));
+    on('progress', ({ stage, fraction }) => this.showProgress(stage, fraction));
+    on('preview', (preview) => this.preview(preview));
+    on('points', ({ packed }) => this.extend(packed));
+    on('film', ({ film }) => this.show(film));
+    on('left', () => this.leave());
+    on('failed', ({ error }) => { if (session.api === this.api) this.complain(error); });
+    // another tab may have moved on in the film while this one was out of sight
+    new IntersectionObserver(([{ isIntersecting }]) => {
+      if (!isIntersecting) this.player.video.pause();
+      else if (this.store.film && Math.abs(session.time - this.store.time) > 0.05) this.player.seek(session.time);
+    }).observe(this.find('work'));
+  }
+
+  askAboutSegment() {
+    const segments = this.store.cut?.segments;
+    if (!segments?.length) return;
+    const { start_s, end_s } = segments[indexAt(segments, this.store.time)];
+    session.about = { from_s: start_s, to_s: end_s };
+    session.tell('about');
+    openTab('Ask');
+  }
+
+  // What happened before this tab was drawn for the first time.
+  catchUp() {
+    if (session.state === 'start') return;
+    this.startWork(session.source.title);
+    if (session.preview) this.preview(session.preview);
+    for (const packed of session.points) this.extend(packed);
+    if (session.film) this.show(session.film);
   }
 
   // The film can be played, and its path grows on the map, while it is still being read.
@@ -214,19 +207,7 @@ class Explore {
     this.find('stage').textContent = `${stage} · ${percent} %`;
   }
 
-  cancel() {
-    this.stopUpload?.();
-    if (this.job) this.api.call('cancel', { job: this.job }).catch(() => {}); // it may have ended meanwhile
-    this.generation = (this.generation ?? 0) + 1;
-    const working = this.root.dataset.state === 'working';
-    this.job = null;
-    if (working) this.leave();
-  }
-
   leave() {
-    this.generation = (this.generation ?? 0) + 1;
-    if (this.job) this.api.call('cancel', { job: this.job }).catch(() => {});
-    this.job = null;
     this.player.video.pause();
     this.player.load(null);
     this.store.set({ film: null, cut: null, time: 0 });
@@ -237,7 +218,6 @@ class Explore {
   show(film) {
     this.find('progress').hidden = true;
     this.root.dataset.state = 'ready';
-    if (this.source.session) this.source = { film: film.key, title: film.title }; // the session itself may be over by then
     this.store.set({ film, time: 0 });
     this.player.load(film.media);
     this.map.show(film);
@@ -248,7 +228,7 @@ class Explore {
     this.recut();
   }
 
-  watchAgain() { if (this.source) this.open(this.source); }
+  watchAgain() { if (session.source) session.open(this.api, session.source, this.stream); }
 
   // --- cutting and captions ------------------------------------------------------------------------------------
 

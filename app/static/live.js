@@ -45,7 +45,7 @@ class Live {
     } catch (error) { this.complain(error.message); return; }
     this.find('no-map').hidden = Boolean(this.about.landmarks);
     this.cloud.setLandmarks(this.about.landmarks);
-    this.find('ask').elements.query.placeholder = this.about.caption_query;
+    this.find('other-query').elements.query.placeholder = this.about.caption_query;
     await this.listSources();
     this.showSettings();
     this.become('idle');
@@ -446,7 +446,7 @@ class Live {
     on('source', 'change', () => this.changeSource());
     on('address', 'change', (event) => { this.settings.address = event.target.value.trim(); this.remember(); if (this.settings.address) this.changeSource(); });
     on('address', 'keydown', (event) => { if (event.key === 'Enter' && !this.active) { event.target.blur(); this.start(); } });
-    on('ask', 'submit', (event) => { event.preventDefault(); this.ask(event.target.elements.query.value.trim()); });
+    on('other-query', 'submit', (event) => { event.preventDefault(); this.ask(event.target.elements.query.value.trim()); });
     on('downloads', 'click', (event) => { if (event.target.dataset.file) this.download(event.target); });
     on('cloud', 'click', (event) => { if (event.target.dataset.dimensions) this.setDimensions(Number(event.target.dataset.dimensions)); });
     this.root.querySelector('[name="automatic"]').addEventListener('change', (event) =>

@@ -3,14 +3,19 @@
 // As the library has them: the page and the command line cut alike.
 export const DEFAULTS = Object.freeze({ method: 'auto', count: 6, interval: 5, smoothing_s: 0, min_length_s: 1,
   readout: 'decoder', decode_at: 'mean', query: '', rate_hz: 4, dimensions: 2, colour: 'segment' });
-const KEY = 'vljepa.explore';
 
 export class Store extends EventTarget {
   film = null;
   cut = null; // { segments, strength, missing, decodes }
   time = 0;
   hover = null; // a second that the pointer is over, anywhere
-  settings = { ...DEFAULTS, ...remembered() };
+
+  // Settings are remembered under `key`; what is remembered counts only where `defaults` has its like.
+  constructor(key = 'vljepa.explore', defaults = DEFAULTS) {
+    super();
+    this.key = key;
+    this.settings = { ...defaults, ...remembered(key, defaults) };
+  }
 
   set(changes) {
     Object.assign(this, changes);
@@ -19,7 +24,7 @@ export class Store extends EventTarget {
 
   change(settings) {
     this.set({ settings: { ...this.settings, ...settings } });
-    try { localStorage.setItem(KEY, JSON.stringify(this.settings)); } catch { /* not remembered then */ }
+    try { localStorage.setItem(this.key, JSON.stringify(this.settings)); } catch { /* not remembered then */ }
   }
 
   on(names, listener) {
@@ -27,9 +32,9 @@ export class Store extends EventTarget {
   }
 }
 
-function remembered() {
+function remembered(key, defaults) {
   try {
-    const kept = JSON.parse(localStorage.getItem(KEY)) ?? {};
-    return Object.fromEntries(Object.entries(kept).filter(([k, v]) => typeof v === typeof DEFAULTS[k]));
+    const kept = JSON.parse(localStorage.getItem(key)) ?? {};
+    return Object.fromEntries(Object.entries(kept).filter(([k, v]) => typeof v === typeof defaults[k]));
   } catch { return {}; }
 }

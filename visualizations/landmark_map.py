@@ -119,8 +119,9 @@ def umap_coordinates(
 
         neighbours = min(15, len(embeddings) - 1)
         init = start if start is not None else "spectral" if len(embeddings) > 32 else "random"
+        rate = 1.0 if start is None else 0.3  # at 1 whole scenes may trade places in the first epochs
         umap = UMAP(n_components=dimensions, n_neighbors=neighbours, min_dist=0.15, metric="cosine",
-                    random_state=seed, n_jobs=1, init=init)
+                    random_state=seed, n_jobs=1, init=init, learning_rate=rate)
         return standardise(np.asarray(umap.fit_transform(embeddings)))
 
 

@@ -67,9 +67,10 @@ def speed() -> str:
 def segments() -> str:
     """What `python -m docs.measure_segments` measured."""
     m = json.loads(SEGMENTS.read_text())
-    rows = [(f["video"], str(f["scenes"]), str(f["found"]), f"{f['f1_auto']:.2f}", f"{f['f1_true_count']:.2f}")
+    rows = [(f["video"], str(f["scenes"]), str(f["found"]), f"{f['f1_auto']:.2f}", f"{f['f1_true_count']:.2f}",
+             "" if f["late_s"] is None else f"{f['late_s']:+.2f} s")
             for f in m["films"]]
-    head = ("film", "scenes", "found by `auto`", "boundary F1, `auto`", "F1 at the true count")
+    head = ("film", "scenes", "found by `auto`", "boundary F1, `auto`", "F1 at the true count", "told late by")
     return _table(head, rows) + f"\n\nBoundaries within a second count. `{m['command']}`, commit {m['commit']}."
 
 

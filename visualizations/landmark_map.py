@@ -29,7 +29,7 @@ _COMMON_WORDS = (
     "three very has have having he she they them him no not can will does do something someone somebody front behind "
     "around along across between against"
 )
-_STOP_WORDS = frozenset(_COMMON_WORDS.split())
+STOP_WORDS = frozenset(_COMMON_WORDS.split())
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ def _find_clusters(xy: Float[np.ndarray, "landmarks 2"], seed: int) -> Int[np.nd
 
 
 def _content_words(text: str) -> list[str]:
-    return [word for word in re.findall(r"[a-z]{3,}", text.lower()) if word not in _STOP_WORDS]
+    return [word for word in re.findall(r"[a-z]{3,}", text.lower()) if word not in STOP_WORDS]
 
 
 def _first_unused(best: list[str], words: int, taken: list[str]) -> str:

@@ -134,6 +134,13 @@ def test_sentences_of_no_cluster_name_none():
     assert cluster_words(["a dog"], np.array([-1])) == []
 
 
+def test_singular_and_plural_are_one_word():
+    texts = ["dogs run", "a dog barks", "two dogs", "women dance", "a woman", "puppies and dresses on grass"]
+    assert cluster_words(texts, np.array([0, 0, 0, 1, 1, 2]), words=2)[:2] == ["dog bark", "woman dance"]
+    (words,) = cluster_words(texts[-1:], np.array([0]), words=3)
+    assert set(words.split()) == {"puppy", "dress", "grass"}
+
+
 def test_two_clusters_of_like_words_get_different_names():
     texts = ["red dog house", "red dog house", "red dog house tree", "red dog tree house"]
     first, second = cluster_words(texts, np.array([0, 0, 1, 1]))

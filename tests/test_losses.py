@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vljepa.train.losses import info_nce
+from vljepa.train.losses import info_nce, posterior
 
 
 def test_it_is_the_mean_of_two_cross_entropies_when_every_text_has_one_owner():
@@ -36,3 +36,23 @@ def test_a_text_nobody_owns_is_only_a_negative():
 def test_a_perfect_match_is_cheaper_than_a_shuffled_one():
     same = torch.eye(4)
     assert info_nce(same, same, torch.arange(4), 0.1) < info_nce(same, same, torch.tensor([1, 2, 3, 0]), 0.1)
+
+
+def test_the_posterior_keeps_how_common_an_answer_is():
+    """One sight, answered one way nine times and another once: the logits come to differ by log 9."""
+    torch.manual_seed(0)
+    answers, owner = torch.eye(2), torch.tensor([0] * 9 + [1])
+    angle = torch.tensor(math.pi / 4, requires_grad=True)
+    optimiser = torch.optim.Adam([angle], lr=0.02)
+    for _ in range(400):
+        predicted = torch.stack([angle.cos(), angle.sin()]).expand(10, 2)
+        optimiser.zero_grad()
+        posterior(predicted, answers, owner, 0.4).backward()
+        optimiser.step()
+    assert ((angle.cos() - angle.sin()) / 0.4).item() == pytest.approx(math.log(9), abs=0.02)
+    assert posterior(answers[:1].expand(10, 2), answers, owner, 0.4) > posterior(predicted, answers, owner, 0.4)
+
+
+def test_the_posterior_is_over_all_candidates():
+    predicted, answers = torch.tensor([[1.0, 0.0]]), torch.eye(2)
+    assert posterior(predicted, answers, torch.tensor([0]), 1.0).item() == pytest.approx(math.log(1 + math.exp(-1)))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-import vljepa
+from vljepa.colour_names import NAMES, rename
 from vljepa.config import EVERYDAY, PAPER, SMOKE, ModelConfig, PredictorConfig, XEncoderConfig, YEncoderConfig
-from vljepa.predictor import Predictor
+from vljepa.predictor import ColourReader, Predictor
 from vljepa.text import pad
 from vljepa.x_encoder import build_x_encoder
-from vljepa.y_decoder import END, START, Repetition, YDecoder
+from vljepa.y_decoder import END, START, YDecoder
 from vljepa.y_encoder import YEncoder
 
 
@@ -68,6 +68,36 @@ def test_the_last_step_of_a_short_window_counts_as_now(predictor):
     predictor(windows(1, steps=1)).sum().backward()
     reached = predictor.time.grad.abs().sum(1) > 0
     assert reached.tolist() == [False, False, True]
+
+
+def test_the_colour_reader_says_what_stands_where_it_looks():
+    """Three places, one of which it is made to look at: only the colour there is said, under whatever name it has."""
+    reader = ColourReader(hidden=4, embed_dim=11, parts=1)
+    reader.look.weight.data = torch.tensor([[50.0, 0.0, 0.0, 0.0]])
+    reader.names.data = torch.eye(11)
+    states = torch.zeros(1, 3, 4)
+    states[0, 1, 0] = 1.0
+    columns = torch.zeros(1, 3, 11)
+    for place, name in enumerate(("grey", "red", "green")):
+        columns[0, place, NAMES.index(name)] = 1.0
+    said = reader(states, torch.zeros(1, 4), columns)[0]
+    assert NAMES[int(said.argmax())] == "red"
+    columns[0, 1] = columns[0, 1].roll(1)
+    assert NAMES[int(reader(states, torch.zeros(1, 4), columns)[0].argmax())] == NAMES[NAMES.index("red") + 1]
+    reader.heed.bias.data.fill_(-30.0)
+    assert reader(states, torch.zeros(1, 4), columns).abs().max() < 1e-6
+
+
+def test_a_predictor_with_named_colours_sees_them():
+    torch.manual_seed(0)
+    seeing = Predictor(replace(SMOKE.predictor, drop_tokens=0.0), 12 + 11, 5, 16, colour_parts=1).eval()
+    tokens = torch.rand(1, 2, 5, 12 + 11)
+    with torch.no_grad():
+        seeing.vis_proj.weight[:, 12:] = 0.0  # through the reader alone
+        turned = rename(tokens, 1, torch.arange(10, -1, -1)[None])
+        assert not torch.allclose(seeing(tokens), seeing(turned))
+        seeing.colours = None
+        torch.testing.assert_close(seeing(tokens), seeing(turned))
 
 
 def test_the_y_encoder_ignores_padding():
@@ -174,18 +204,3 @@ def test_pad_stacks_on_the_right():
     ids, mask = pad([[1, 2], [3]])
     np.testing.assert_array_equal(ids, [[1, 2], [3, 0]])
     np.testing.assert_array_equal(mask, [[True, True], [True, False]])
-
-
-def test_saying_a_content_word_again_costs_and_a_function_word_not():
-    content = torch.tensor([False, True, True, False])
-    scores = torch.zeros(2, 5)  # the vocabulary is larger than the tokenizer
-    found = Repetition(content, 2.0)(torch.tensor([[1, 3, 1], [4, 4, 4]]), scores)
-    assert found.tolist() == [[0, -2, 0, 0, 0], [0, 0, 0, 0, 0]]
-    assert Repetition(content, 2.0)(torch.zeros(2, 0, dtype=torch.long), scores).tolist() == scores.tolist()
-
-
-def test_content_tokens_are_words_and_neither_function_words_nor_pieces():
-    tokenizer = vljepa.load("everyday").decoder_tokenizer
-    content = tokenizer.content().tolist()
-    for text, expected in (("dog", True), ("motorcycle", True), ("a", False), ("with", False), (",", False)):
-        assert [content[i] for i in tokenizer.ids([text])[0] if i > 3] == [expected], text

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from vljepa.colour_names import NAMES
 from vljepa.text import TextTokenizer
 from vljepa.train.bank import _filtered
 from vljepa.train.batches import CaptionSource, LabelSource, Mixture, Photos, QuestionSource
@@ -53,6 +54,30 @@ def test_a_question_comes_with_its_photo_and_all_candidates():
     for photo, query, (owner,) in zip(shown(batch), batch.queries, batch.owners, strict=True):
         assert query == f"what is in photo {photo}?"
         assert batch.texts[owner] == ("yes", "no")[photo % 2]
+
+
+def test_a_turned_colour_question_is_answered_by_what_its_tokens_show():
+    """Photo i is of colour i all over; whatever the names become, the answer is the one that the columns say."""
+    tokens = np.zeros((11, 3, 5 + 11), dtype=np.float16)
+    tokens[np.arange(11), :, 5 + np.arange(11)] = 1.0
+    asked = [(i, f"What colour is thing {i}?", NAMES[i]) for i in range(11)]
+    source = QuestionSource(Photos([tokens], 1), asked, NAMES, colour_parts=1, turned=0.5)
+    true = 0
+    for seed in range(20):
+        batch = source.batch(np.random.default_rng(seed), 11)
+        assert batch.closed
+        for clip, query, (owner,) in zip(batch.visual_tokens, batch.queries, batch.owners, strict=True):
+            assert clip[0, 0, 5:].argmax() == owner
+            true += NAMES[owner] == NAMES[int(query.split()[-1][:-1])]
+    assert 0.4 < true / 220 < 0.7  # half of them stay as they are, and one in eleven of the rest
+
+
+def test_words_are_dropped_from_a_question_but_never_all():
+    asked = [(0, "What is on the table?", "lamp")]
+    source = QuestionSource(photos(), asked, ["lamp"], dropped_words=0.5)
+    said = {source.batch(np.random.default_rng(seed), 1).queries[0] for seed in range(40)}
+    assert len(said) > 10
+    assert all(said)
 
 
 def test_a_mixture_depends_on_seed_and_step_alone():

@@ -29,7 +29,8 @@ _COMMON_WORDS = (
     "three very has have having he she they them him no not can will does do something someone somebody front behind "
     "around along across between against"
 )
-STOP_WORDS = frozenset(_COMMON_WORDS.split())
+_STOP_WORDS = frozenset(_COMMON_WORDS.split())
+_IRREGULAR = {"men": "man", "women": "woman", "children": "child", "people": "people", "glasses": "glasses"}
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,8 @@ def umap_coordinates(
 
         neighbours = min(15, len(embeddings) - 1)
         init = start if start is not None else "spectral" if len(embeddings) > 32 else "random"
-        rate = 1.0 if start is None else 0.3  # at 1 whole scenes may trade places in the first epochs
         umap = UMAP(n_components=dimensions, n_neighbors=neighbours, min_dist=0.15, metric="cosine",
-                    random_state=seed, n_jobs=1, init=init, learning_rate=rate)
+                    random_state=seed, n_jobs=1, init=init)
         return standardise(np.asarray(umap.fit_transform(embeddings)))
 
 
@@ -262,7 +262,18 @@ def _find_clusters(xy: Float[np.ndarray, "landmarks 2"], seed: int) -> Int[np.nd
 
 
 def _content_words(text: str) -> list[str]:
-    return [word for word in re.findall(r"[a-z]{3,}", text.lower()) if word not in STOP_WORDS]
+    return [_singular(word) for word in re.findall(r"[a-z]{3,}", text.lower()) if word not in _STOP_WORDS]
+
+
+def _singular(word: str) -> str:
+    """"dogs" -> "dog", so that a cluster is not called "dog dogs"; "grass", "tennis" and "bus" stay."""
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) > 4 and re.search(r"(sh|ch|x|ss)es$", word):
+        return word[:-2]
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not re.search(r"(ss|us|is)$", word) else word
 
 
 def _first_unused(best: list[str], words: int, taken: list[str]) -> str:

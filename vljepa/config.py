@@ -71,6 +71,7 @@ class XEncoderConfig(_Config):
     width: float = 1.1  # efficientnet_lite: channel multiplier; 1.1 and depth 1.2 make Lite2
     depth: float = 1.2
     classes: int = 1000
+    colour_parts: int = 0  # efficientnet_lite: named colours in this many by this many parts of each cell; 0: none
     class_dim: int = 384  # size of the class-name embeddings that the class posterior is read through
     hidden: int = 1024  # vjepa2: width, layers, heads of the ViT; ViT-L by default
     layers: int = 24
@@ -199,7 +200,7 @@ class ModelConfig(_Config):
 
 EVERYDAY = ModelConfig(
     name="everyday",
-    x_encoder=XEncoderConfig(),
+    x_encoder=XEncoderConfig(colour_parts=2),
     predictor=PredictorConfig(),
     y_encoder=YEncoderConfig(),
     y_decoder=YDecoderConfig(),
@@ -229,7 +230,7 @@ OPEN_VLJEPA = ModelConfig(  # the community's weights; see `vljepa.public`
 )
 SMOKE = ModelConfig(
     name="smoke",
-    x_encoder=XEncoderConfig(image_size=64, grid=2, width=0.25, depth=0.5, classes=16, class_dim=48),
+    x_encoder=XEncoderConfig(image_size=64, grid=2, width=0.25, depth=0.5, classes=16, class_dim=48, colour_parts=2),
     predictor=PredictorConfig(hidden=64, layers=2, heads=4, key_value_heads=4, mlp=128, vocabulary=512,
                               dropout=0.0),
     y_encoder=YEncoderConfig(hidden=48, layers=2, heads=4, key_value_heads=4, mlp=96, vocabulary=512, max_tokens=32),

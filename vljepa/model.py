@@ -48,7 +48,7 @@ class VLJEPA(nn.Module):
         self.decoder_tokenizer, self.bank, self.landmarks = decoder_tokenizer, bank, landmarks
         self.x_encoder = build_x_encoder(config.x_encoder)
         self.predictor = build_predictor(config.predictor, self.x_encoder.dim, self.x_encoder.tokens_per_step,
-                                         config.embed_dim)
+                                         config.embed_dim, config.x_encoder.colour_parts)
         self.y_encoder = build_y_encoder(config.y_encoder, config.embed_dim)
         self.y_decoder = None if config.y_decoder is None else YDecoder(config.y_decoder, config.embed_dim)
         self.register_buffer("text_shift", torch.zeros(config.embed_dim))
@@ -186,8 +186,7 @@ class VLJEPA(nn.Module):
     def write(self, as_text: Float[np.ndarray, "batch embed"], beams: int = 3) -> list[str]:
         """The Y-Decoder's likeliest sentences for embeddings of texts, by beam search."""
         assert self.y_decoder is not None and self.decoder_tokenizer is not None
-        content = self.decoder_tokenizer.content().to(self.device)
-        tokens, _ = self.y_decoder.generate(torch.from_numpy(as_text).to(self.device), beams, content)
+        tokens, _ = self.y_decoder.generate(torch.from_numpy(as_text).to(self.device), beams)
         return [self._sentence(candidates[0].tolist()) for candidates in tokens]
 
     def _sentence(self, ids: list[int]) -> str:

@@ -13,6 +13,8 @@ from functools import cache
 from random import Random
 from typing import Literal
 
+from vljepa.colour_names import NAMES
+
 Kind = Literal["presence", "colour", "count", "action", "where"]
 KINDS: tuple[Kind, ...] = ("presence", "colour", "count", "action", "where")
 
@@ -570,7 +572,7 @@ def _presence(photos: Sequence[_Photo], most: int | None, random: Random) -> lis
 
 # ---- colour
 
-COLOURS = ("black", "white", "grey", "brown", "red", "orange", "yellow", "green", "blue", "purple", "pink")
+COLOURS = NAMES
 _SHADES = {colour: colour for colour in COLOURS} | {
     "gray": "grey", "tan": "brown", "beige": "brown", "maroon": "red", "navy": "blue", "violet": "purple",
     "greenish": "green", "reddish": "red", "silver": "grey", "brunette": "brown", "khaki": "brown",
@@ -661,6 +663,47 @@ def _colour(photos: Sequence[_Photo], agreeing: int) -> list[_Fact]:
             thing = f"the {owners[0]}'s {name}" if owned else f"the {name}"
             fields = {"be": "are" if name in _PLURAL else "is", "thing": thing}
             facts.append(_Fact(i, name, colours[0], fields, _COLOUR))
+    return facts
+
+
+_NOT_THINGS = _words(
+    "and or with in on a an the of at to is are one two three four other another colored coloured colors colours color "
+    "colour stripe stripes striped spotted haired sleeved topped clad team teams man woman men women boy girl people "
+    "person child couple while by from for as playing running jumps runs watches stands stand plays jumping standing "
+    "walks walking rides riding looks sits sitting something"
+)
+
+
+def _said_colours(tokens: Sequence[str]) -> list[tuple[str, str]]:
+    """Every noun that a caption colours, with its colour: "a red and shiny ball" says (ball, red). Any noun counts."""
+    said = []
+    for at, word in enumerate(tokens):
+        alone = word in _SHADES and (at == 0 or tokens[at - 1] not in ("and", "or", *_SHADES, *_UNCLEAR))
+        if not alone:
+            continue
+        end = at + 1
+        while end < len(tokens) and tokens[end] in _MODIFIERS:
+            end += 1
+        noun = tokens[end] if end < len(tokens) else ""
+        if len(noun) > 2 and noun not in _NOT_THINGS and noun not in _SHADES and noun not in _UNCLEAR:
+            said.append((noun, _SHADES[word]))
+    return said
+
+
+def _loose_colours(photos: Sequence[_Photo]) -> list[_Fact]:
+    """What `_colour` is too careful to ask, for training alone: any noun that any one caption colours, in its words.
+
+    There may be two such things, or another caption may call it otherwise; then the question is asked for each, which
+    teaches how sure one can be.
+    """
+    careful = {(f.photo, f.topic) for f in _colour(photos, agreeing=1)}
+    facts = []
+    for i, photo in enumerate(photos):
+        for noun, colour in sorted({said for tokens in photo.tokens for said in _said_colours(tokens)}):
+            if (i, noun) not in careful:
+                several = noun.endswith("s") and not noun.endswith("ss")
+                fields = {"be": "are" if several else "is", "thing": f"the {noun}"}
+                facts.append(_Fact(i, noun, colour, fields, _COLOUR))
     return facts
 
 
@@ -965,6 +1008,8 @@ def training_questions(captions: Sequence[Sequence[str]], seed: int) -> list[Que
     for kind in KINDS:
         random = Random(f"{seed} {kind}")
         facts = _facts(photos, kind, random)
+        if kind == "colour":  # the careful ones alone are so few that they would be learned by heart
+            facts += _loose_colours(photos)
         if kind == "count":  # three in four photos show one: left as they are, "one" would be all that is learned
             facts = _share_limited(facts, 2 * sum(f.answer == "two" for f in facts), random)
         for fact in facts:

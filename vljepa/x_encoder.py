@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vljepa.colour_names import NAMES, cell_columns
 from vljepa.config import PIXELS, XEncoderConfig
 
 # kernel, stride, expansion, channels, repeats: EfficientNet-B0's stages, which Lite scales
@@ -70,7 +71,8 @@ class FrameXEncoder(nn.Module):
     """EfficientNet-Lite as a token maker: each frame gives `grid` x `grid` cell tokens and one for the whole frame.
 
     A token joins what the network sees at strides 8, 16 and 32 with its class posterior for that cell, read through
-    the text embeddings of the class names: words the network already knows, in a form the predictor can pass on.
+    the text embeddings of the class names: words the network already knows, in a form the predictor can pass on. Last
+    come the shares of the eleven colour names in each part of the cell, which the network's own features average away.
     """
 
     frames_per_step = 1  # a frame's tokens depend on that frame alone, so windows can share them
@@ -97,10 +99,11 @@ class FrameXEncoder(nn.Module):
         self.classifier = nn.Linear(1280, config.classes)
         self.register_buffer("class_embeddings", torch.zeros(config.classes, config.class_dim))
         self.tokens_per_step = config.grid**2 + 1
-        self.dim = 1280 + sum(tapped) + config.class_dim
-        # standardise each dimension over natural photos: its parts differ in scale by a factor of a hundred
-        self.register_buffer("token_mean", torch.zeros(self.dim))
-        self.register_buffer("token_std", torch.ones(self.dim))
+        learned = 1280 + sum(tapped) + config.class_dim
+        self.dim = learned + len(NAMES) * config.colour_parts**2
+        # standardise each learned dimension over natural photos: its parts differ in scale by a factor of a hundred
+        self.register_buffer("token_mean", torch.zeros(learned))
+        self.register_buffer("token_std", torch.ones(learned))
 
     def channels_last(self) -> None:
         """Lay the convolutions out as they run fastest: several times faster than the default on a CPU."""
@@ -137,7 +140,16 @@ class FrameXEncoder(nn.Module):
         posterior = self.classifier(cells[0]).float().softmax(-1)
         words = posterior.to(self.class_embeddings.dtype) @ self.class_embeddings
         tokens = torch.cat([*(c.float() for c in cells), words.float()], dim=-1)
-        return ((tokens - self.token_mean) / self.token_std).clamp(-10.0, 10.0)  # rare channels spike
+        tokens = ((tokens - self.token_mean) / self.token_std).clamp(-10.0, 10.0)  # rare channels spike
+        if not self.config.colour_parts:
+            return tokens
+        columns = cell_columns(self._small(pixels), self.config.grid, self.config.colour_parts)
+        return torch.cat([tokens, columns], dim=-1)
+
+    def _small(self, pixels: Tensor) -> Tensor:
+        """A quarter of the frame's width and height, as uint8 again: `preprocess` undone."""
+        small = F.avg_pool2d(pixels.float(), 4) * 128.0 + 127.0
+        return small.round().clamp(0, 255).to(torch.uint8).movedim(1, -1)
 
     def _cells(self, feature_map: Tensor) -> Tensor:
         cells = F.adaptive_avg_pool2d(feature_map, self.config.grid).flatten(2).mT  # (B, grid^2, C)

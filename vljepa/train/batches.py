@@ -13,15 +13,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vljepa.colour_names import NAMES, rename
+
 
 @dataclass(frozen=True)
 class Batch:
-    """`texts` are distinct; prediction i must match the mean embedding of texts `owners[i]` (one or two of them)."""
+    """`texts` are distinct; prediction i must match the mean embedding of texts `owners[i]` (one or two of them).
+
+    `closed` says that `texts` are all the answers there are, in no way a sample: the posterior over them is learned.
+    """
 
     visual_tokens: Float[Tensor, "batch time tokens dim"]
     queries: list[str] | None  # None: query-free, as in the first stage
     texts: list[str]
     owners: Int[Tensor, "batch parts"]
+    closed: bool = False
 
 
 @runtime_checkable
@@ -87,20 +93,46 @@ class LabelSource:
 
 @dataclass(frozen=True)
 class QuestionSource:
-    """Photos with a question and an answer each; every answer of that kind of question stands as a negative."""
+    """Photos with a question and an answer each; every answer of that kind of question stands as a candidate.
+
+    `turned` is the share of colour answers that are asked under other names: the eleven colour names change places in
+    the visual tokens' last columns (in `colour_parts` squared parts) and in the answer alike. No such answer can be
+    known by heart: the thing must be found and its colour read. `dropped_words` is the share of a question's words
+    that are left out, for questions so few that they would be learned by heart.
+    """
 
     photos: Photos
     asked: Sequence[tuple[int, str, str]]  # photo, question, answer
     candidates: Sequence[str]
+    colour_parts: int = 0
+    turned: float = 0.0
+    dropped_words: float = 0.0
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         chosen = rng.permutation(len(self.asked))[:size]
         rows = [self.asked[i] for i in chosen]
+        clips = self.photos.clips(np.array([photo for photo, _, _ in rows]), rng)
+        answers = [answer for _, _, answer in rows]
+        if self.turned:
+            clips, answers = self._turn(clips, answers, rng)
         known = {text: i for i, text in enumerate(self.candidates)}
-        owners = torch.tensor([[known[answer]] for _, _, answer in rows])
-        photos = np.array([photo for photo, _, _ in rows])
-        queries = [question for _, question, _ in rows]
-        return Batch(self.photos.clips(photos, rng), queries, list(self.candidates), owners)
+        owners = torch.tensor([[known[answer]] for answer in answers])
+        queries = [self._worn(question, rng) for _, question, _ in rows]
+        return Batch(clips, queries, list(self.candidates), owners, closed=True)
+
+    def _turn(self, clips: Tensor, answers: list[str], rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+        order = np.tile(np.arange(len(NAMES)), (len(answers), 1))
+        for i, answer in enumerate(answers):
+            if answer in NAMES and rng.random() < self.turned:
+                order[i] = rng.permutation(len(NAMES))
+        said = [NAMES[order[i, NAMES.index(answer)]] if answer in NAMES else answer for i, answer in enumerate(answers)]
+        return rename(clips, self.colour_parts, torch.from_numpy(order)), said
+
+    def _worn(self, question: str, rng: np.random.Generator) -> str:
+        if not self.dropped_words:
+            return question
+        kept = [word for word in question.split() if rng.random() >= self.dropped_words]
+        return " ".join(kept) or question
 
 
 @dataclass(frozen=True)
@@ -116,7 +148,7 @@ class MatchSource:
         named = [self.labels[i if rng.random() < 0.5 else int(rng.integers(len(self.labels)))] for i in chosen]
         queries = [self.wordings[int(rng.integers(len(self.wordings)))].format(name) for name in named]
         owners = torch.tensor([[int(name == self.labels[i])] for name, i in zip(named, chosen, strict=True)])
-        return Batch(self.photos.clips(chosen, rng), queries, ["no", "yes"], owners)
+        return Batch(self.photos.clips(chosen, rng), queries, ["no", "yes"], owners, closed=True)
 
 
 Part = tuple[str, Source, float, int]  # name, source, weight, batch size

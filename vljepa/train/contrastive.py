@@ -13,7 +13,7 @@ from vljepa.metrics import alignment, uniformity
 from vljepa.model import VLJEPA
 from vljepa.text import pad
 from vljepa.train.batches import Mixture
-from vljepa.train.losses import info_nce
+from vljepa.train.losses import info_nce, posterior
 
 Y_ENCODER_FACTOR = 0.05  # arXiv:2512.10942, table on the Y-Encoder's learning rate
 TEXTS_AT_ONCE = 128
@@ -35,6 +35,7 @@ class ContrastiveArm(nn.Module):
         # the word embeddings stay: questions are few, and words they lack should keep their meaning
         self.predictor.embed_tokens.requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.tensor(0.05).log())
+        self.log_answer_temperature = nn.Parameter(torch.tensor(0.05).log())  # few answers need other contrasts
         self._factor, self._seed, self._mixture, self._validation = y_encoder_factor, seed, mixture, validation
         self._known: dict[str, Tensor] = {}  # embeddings of texts, kept while the Y-Encoder rests
         self._model = (model,)  # in a tuple, so that its frozen parts are not saved with the arm
@@ -46,12 +47,15 @@ class ContrastiveArm(nn.Module):
     def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
         """The predictor at the full rate, the Y-Encoder at a twentieth of it, or resting."""
         yield [p for p in self.predictor.parameters() if p.requires_grad], 1.0
-        yield [self.log_temperature], 1.0
+        yield [self.log_temperature, self.log_answer_temperature], 1.0
         if self._factor:
             yield list(self.y_encoder.parameters()), self._factor
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
-        """InfoNCE on the batch of `step`; logs its source, the temperature, alignment and uniformity."""
+        """InfoNCE on the batch of `step`, or the posterior where the texts are all the answers there are.
+
+        Logs its source, the temperature, alignment and uniformity.
+        """
         name, make = self._mixture.at(self._seed, step)
         batch, (model,) = make(), self._model
         query_ids = query_mask = None
@@ -62,8 +66,9 @@ class ContrastiveArm(nn.Module):
         texts = self.embed_texts(batch.texts) if self._factor else self._known_embeddings(batch.texts)
         # a target is one text or the mean of two; texts that own nothing stay as negatives
         targets, owner = _targets(texts, batch.owners.to(model.device))
-        temperature = self.log_temperature.clamp(np.log(0.01), np.log(0.2)).exp()
-        loss = info_nce(predicted, targets, owner, temperature)
+        log_temperature = self.log_answer_temperature if batch.closed else self.log_temperature
+        temperature = log_temperature.clamp(np.log(0.01), np.log(0.2)).exp()
+        loss = (posterior if batch.closed else info_nce)(predicted, targets, owner, temperature)
         with torch.no_grad():
             shown, true = (t.float().cpu().numpy() for t in (predicted, targets[owner]))
             said = {"source": name, "temperature": temperature.item(), "alignment": alignment(shown, true),

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vljepa import checkpoint
+from vljepa.colour_names import NAMES
 from vljepa.config import EVERYDAY, ModelConfig
 from vljepa.evaluate import share_right
 from vljepa.metrics import cider, recall_at_k
@@ -37,6 +39,9 @@ FINETUNE = Schedule(steps=360, learning_rate=4e-4, stop=250)
 BLEND = 0.6  # of the second stage's weights, the rest the first's (Wortsman et al., arXiv:2109.01903)
 QUERIES = Schedule(steps=850, learning_rate=6e-4, save_every=50, validate_every=300)
 DECODER = Schedule(steps=1100, learning_rate=2e-3, weight_decay=0.01, save_every=100, validate_every=550)
+
+COLOUR_PARTS = EVERYDAY.x_encoder.colour_parts
+TURNED = 0.6  # of the colour questions, asked under other names
 
 CAPTION_QUERIES = (EVERYDAY.caption_query, EVERYDAY.caption_query, "Describe this video in detail.",
                    "What is happening?", "Describe the picture.")
@@ -118,6 +123,7 @@ def starting_model(config: ModelConfig, sets: Sequence[PhotoSet], work: Path) ->
         assert isinstance(model.predictor, Predictor)
         model.predictor.embed_tokens.weight.copy_(words * (0.5 / words.std()))
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    know_colour_names(model)
     x_encoder.channels_last()
     imagenet = next(s for s in sets if s.name == "imagenet1000")
     names = [f"a photo of a {row['label']}" for row in imagenet.rows]
@@ -129,12 +135,20 @@ def starting_model(config: ModelConfig, sets: Sequence[PhotoSet], work: Path) ->
     return model
 
 
+def know_colour_names(model: VLJEPA) -> None:
+    """Let the colour reader speak from the start: each name's own embedding, about their middle."""
+    assert isinstance(model.predictor, Predictor)
+    if model.predictor.colours is not None:
+        names = torch.from_numpy(model.embed_text(list(NAMES)))
+        model.predictor.colours.names.data.copy_(4.0 * F.normalize(names - names.mean(0), dim=-1))
+
+
 def _token_statistics(x_encoder: FrameXEncoder, sets: Sequence[PhotoSet]) -> np.ndarray:
     rng, tokens = np.random.default_rng(SEED), []
     for photo_set in sets:
         chosen = rng.choice(photo_set.indices("train"), 300, replace=False)
         tokens.append(encode_plain(x_encoder, photo_set.folder, [photo_set.files[i] for i in chosen]))
-    flat = np.concatenate(tokens).astype(np.float32).reshape(-1, x_encoder.dim)
+    flat = np.concatenate(tokens).astype(np.float32).reshape(-1, x_encoder.dim)[:, : len(x_encoder.token_mean)]
     return np.stack([flat.mean(0), np.maximum(flat.std(0), 5e-3)])  # a dead channel must not be blown up
 
 
@@ -164,14 +178,14 @@ def _finetuning(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture
 def _querying(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture:
     """Mostly questions, in small batches: whether a named thing is there takes many steps to learn."""
     captions = _train_captions(sets["flickr8k"])
-    parts: list[Part] = [("captions", CaptionSource(photos["flickr8k"], captions, CAPTION_QUERIES), 0.20, 768)]
-    for name, label_share, match_share in (("sports100", 0.09, 0.04), ("imagenet1000", 0.03, 0.03),
+    parts: list[Part] = [("captions", CaptionSource(photos["flickr8k"], captions, CAPTION_QUERIES), 0.16, 768)]
+    for name, label_share, match_share in (("sports100", 0.08, 0.02), ("imagenet1000", 0.03, 0.02),
                                            ("exercise", 0.02, 0.01)):
         labels = _train_labels(sets[name])
         parts += [(name, LabelSource(photos[name], labels, PHRASINGS[name], LABEL_QUERIES), label_share, 512),
                   (f"is it {name}", MatchSource(photos[name], labels, MATCH_WORDINGS), match_share, 256)]
-    parts += _asked(captions, photos["flickr8k"], (0.26, 0.20, 0.05, 0.02, 0.02), 256)
-    return Mixture([*parts, ("daquar", _daquar(sets["daquar_qa"], photos["daquar_qa"]), 0.05, 384)])
+    parts += _asked(captions, photos["flickr8k"], (0.14, 0.18, 0.06, 0.02, 0.02), 256)
+    return Mixture([*parts, ("daquar", _daquar(sets["daquar_qa"], photos["daquar_qa"]), 0.24, 384)])
 
 
 def _asked(captions: list[list[str]], photos: Photos, shares: Sequence[float], size: int) -> list[Part]:
@@ -179,14 +193,16 @@ def _asked(captions: list[list[str]], photos: Photos, shares: Sequence[float], s
     for kind, share in zip(KINDS, shares, strict=True):
         rows = [(q.photo, q.text, q.answer) for q in asked if q.kind == kind]
         candidates = sorted({c for q in asked if q.kind == kind for c in q.candidates})
-        parts.append((kind, QuestionSource(photos, rows, candidates), share, size))
+        source = QuestionSource(photos, rows, candidates, COLOUR_PARTS, turned=TURNED if kind == "colour" else 0.0)
+        parts.append((kind, source, share, size))
     return parts
 
 
 def _daquar(photo_set: PhotoSet, photos: Photos) -> QuestionSource:
     files = [photo_set.files[i] for i in photo_set.indices("train")]
     asked = [(q.photo, q.text, q.answer) for q in daquar_questions(photo_set.rows, files)]
-    return QuestionSource(photos, asked, sorted({answer for _, _, answer in asked}))
+    answers = sorted({answer for _, _, answer in asked} | set(NAMES))
+    return QuestionSource(photos, asked, answers, COLOUR_PARTS, TURNED, dropped_words=0.1)
 
 
 def _train_captions(flickr: PhotoSet) -> list[list[str]]:

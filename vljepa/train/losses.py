@@ -1,4 +1,8 @@
-"""InfoNCE over predictions and the distinct texts of a batch (arXiv:2512.10942, section 3.2; van den Oord, 2018)."""
+"""InfoNCE over predictions and the distinct texts of a batch (arXiv:2512.10942, section 3.2; van den Oord, 2018).
+
+Its text's side compares photos with each other, so it learns how much *more* a text fits one photo than others (their
+mutual information). Where all answers are known that is the wrong question: `posterior` keeps how common each one is.
+"""
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -21,3 +25,14 @@ def info_nce(
     log_share = F.log_softmax(logits, dim=0)
     to_prediction = -((log_share * positive).sum(0) / counts.clamp_min(1))[counts > 0].mean()
     return (to_text + to_prediction) / 2
+
+
+def posterior(
+    predicted: Float[Tensor, "batch dim"], answers: Float[Tensor, "answers dim"], owner: Int[Tensor, " batch"],
+    temperature: Float[Tensor, ""] | float,
+) -> Float[Tensor, ""]:
+    """Cross-entropy, in nats, of the softmax over *all* answers that a kind of question has; both sides unit length.
+
+    Ranking by it ranks by the probability of an answer given photo and question, rare answers below common ones.
+    """
+    return F.cross_entropy(predicted @ answers.T / temperature, owner)

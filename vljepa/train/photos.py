@@ -18,7 +18,7 @@ from vljepa.photo import read_photo, squash
 from vljepa.x_encoder import FrameXEncoder
 
 # augmented copies of each training photo, beside the plain one: most where photos are few and captions rich
-COPIES = {"flickr8k": 3, "sports100": 1, "exercise": 2, "imagenet1000": 3, "daquar_qa": 2}
+COPIES = {"flickr8k": 3, "sports100": 1, "exercise": 2, "imagenet1000": 3, "daquar_qa": 4}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from vljepa import checkpoint
+from vljepa.colour_names import NAMES
 from vljepa.config import SMOKE
 from vljepa.metrics import recall_at_k
 from vljepa.model import VLJEPA
@@ -53,7 +54,7 @@ def train_smoke(work: Path, out: Path) -> VLJEPA:
     train(ContrastiveArm(model, Mixture([("captions", source, 1.0, 128)]), SEED, validation, Y_FACTOR),
           PRETRAIN, work, "pretrain", model.device)
     asked = [(q.photo, q.text, q.answer) for q in questions if q.photo < 256 and q.kind == "colour"]
-    colours = QuestionSource(photos, asked, sorted({answer for _, _, answer in asked}))
+    colours = QuestionSource(photos, asked, NAMES, SMOKE.x_encoder.colour_parts, turned=0.5)
     mixture = Mixture([("captions", CaptionSource(photos, known, (SMOKE.caption_query,)), 0.7, 128),
                        ("colour", colours, 0.3, 128)])
     train(ContrastiveArm(model, mixture, SEED, validation, Y_FACTOR), FINETUNE, work, "finetune", model.device)
@@ -108,6 +109,7 @@ def _tokens(model: VLJEPA, pictures: np.ndarray) -> np.ndarray:
                 torch.nn.init.zeros_(module.bias)
         x_encoder.class_embeddings.normal_()
         raw = model.encode_frames(pictures).flatten(0, 1)
-        x_encoder.token_mean.copy_(raw.mean(0))
-        x_encoder.token_std.copy_(raw.std(0).clamp_min(5e-3))
+        learned = raw[:, : len(x_encoder.token_mean)]
+        x_encoder.token_mean.copy_(learned.mean(0))
+        x_encoder.token_std.copy_(learned.std(0).clamp_min(5e-3))
     return model.encode_frames(pictures).numpy()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from app.compare import OtherCut, other_cuts
 from app.film import Cut, Film, place_stream
 from app.jobs import Job, Jobs
 from app.kept_session import KeptSession, write_film
@@ -21,6 +22,7 @@ from app.store import Store, content_hash, short_hash
 from sample_media import SampleFilm
 from visualizations.landmark_map import place, place_3d
 from vljepa.analysis import Analysis, CaptionedSegment, CutSettings, spans
+from vljepa.baselines import read_reference
 from vljepa.errors import VideoError, VLJEPAError
 from vljepa.export import write_exports
 from vljepa.kept import FilmCache, TokenFile
@@ -143,6 +145,28 @@ class Engine:
         """Write every export file and return where each is; ExportError if the disk does not take them."""
         folder = self.store.folder(self.film(key).content) / "exports" / short_hash(key, repr(settings), readout)
         return write_exports(self.analysis(key, settings, readout), folder)
+
+    def fit_map(self, key: str) -> Job:
+        """Fit a map to one open film in the background; then its `own_place` is known, and the film is the result."""
+        film = self.film(key)
+
+        def fit(job: Job) -> Film:
+            job.report("Fitting a map to this film", 0.0)
+            film.own_place()
+            return film
+
+        return self.jobs.start(fit)
+
+    def compare(self, key: str, settings: CutSettings, readout: str, reference_s: list[float] | None) -> list[OtherCut]:
+        """An open film cut in other ways into as many segments, with F1 if there is a reference."""
+        return other_cuts(self.film(key), settings, self.check_readout(readout), reference_s)
+
+    def sample_reference(self, name: str) -> list[float]:
+        """Where a sample film's scenes begin, in seconds, the first left out; ValueError if there is no such film."""
+        for film in self.samples:
+            if film.name == name:
+                return read_reference(film.truth.name, film.truth.read_text(encoding="utf-8"))
+        raise ValueError(f"there is no sample film called {name!r}; choose one of the pictures")
 
     def check_readout(self, readout: str) -> str:
         """`readout` if the checkpoint has it; ValueError names those it has."""

@@ -1,5 +1,6 @@
 """The Explore tab: its blocks, and the handlers that its page calls, each a plain function on the engine."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -7,11 +8,13 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from app.banner import limits
+from app.compare import TOLERANCE_S
 from app.engine import Engine, Source, safe_name
 from app.messages import Handler, in_one_sentence
 from app.tab import tab
-from app.views import cut_view, file_url, film_view, job_view, landmarks_view
+from app.views import cut_view, file_url, film_view, job_view, landmarks_view, place_view
 from vljepa.analysis import CutSettings, Method
+from vljepa.baselines import read_reference
 
 STYLE = "explore.css"
 SECONDS = ("smoothing_s", "min_length_s")
@@ -72,13 +75,31 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
         found = engine.caption(request["film"], _settings(request), request["readout"])
         return cut_view(engine.film(request["film"]), found)
 
+    def compare(request: dict[str, Any]) -> dict[str, Any]:
+        """The film cut in other ways; measured against the reference `text` called `name`, or the sample's truth."""
+        reference = None
+        if given := request.get("reference"):
+            reference = read_reference(str(given["name"]), str(given["text"]))
+        elif request.get("sample"):
+            reference = engine.sample_reference(request["sample"])
+        cuts = engine.compare(request["film"], _settings(request), request["readout"], reference)
+        return {"cuts": [asdict(cut) for cut in cuts], "tolerance_s": TOLERANCE_S}
+
+    def fit_map(request: dict[str, Any]) -> dict[str, Any]:
+        """Start to fit a map to the film alone; returns the job's token, `progress` the map once it is done."""
+        return {"job": engine.fit_map(request["film"]).token}
+
+    def own_map(request: dict[str, Any]) -> dict[str, Any]:
+        """The map that `fit_map` has made."""
+        return place_view(engine.film(request["film"]).own_place())
+
     def export(request: dict[str, Any]) -> dict[str, Any]:
         """Write every export; returns address and download name of each."""
         files = engine.export(request["film"], _settings(request), request["readout"])
         stem = safe_name(engine.film(request["film"]).title)
         return {"files": [{"name": f"{stem}-{path.name}", "url": file_url(path)} for path in files.values()]}
 
-    functions = (hello, open_film, progress, cancel, cut, caption, export)
+    functions = (hello, open_film, progress, cancel, cut, caption, compare, fit_map, own_map, export)
     return {function.__name__: in_one_sentence(function) for function in functions}
 
 

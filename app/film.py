@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from visualizations.landmark_map import Landmarks, neighbourhood_agreement, pca_coordinates, place, place_3d
+from visualizations.own_map import own_coordinates
 from vljepa.analysis import CutSettings, build_tree, cut, end_s, spans
 from vljepa.metrics import boundary_f1
 from vljepa.readout import Caption
@@ -27,7 +29,7 @@ Decode = Callable[[Float[np.ndarray, "batch dim"], str], Sequence[Caption]]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stream lies on a map; `kind` is landmarks, pca or umap; `agreement` 0 to 1, None where it has none."""
+    """Where a stream lies on a map; `kind` is landmarks, pca or own; `agreement` 0 to 1, None where it has none."""
 
     kind: str
     xy: Float[np.ndarray, "time 2"]
@@ -67,6 +69,8 @@ class Film:
     watched: Watched | None = None  # what questions are asked of; None until the first one
     _trees: OrderedDict[float, WardTree] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _known: dict[str, Any] = field(default_factory=dict)
+    _finding: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def seconds(self) -> float:
@@ -98,6 +102,22 @@ class Film:
             self.captions |= {_name(s, readout): caption for s, caption in zip(lacking, read, strict=True)}
             self.decoded += len(lacking)
         return self.cut(settings, readout)
+
+    def once(self, name: str, find: Callable[[], Any]) -> Any:
+        """What `find` returns, asked for the first time only: for what is slow and seldom wanted."""
+        with self._finding:
+            if name not in self._known:
+                self._known[name] = find()
+            return self._known[name]
+
+    def own_place(self) -> Place:
+        """Where the stream lies on a map fitted to it alone, laid over its place on the common one. Seconds, once."""
+        def fit() -> Place:
+            embeddings = self.trajectory.embeddings
+            xy, xyz = (own_coordinates(embeddings, before) for before in (self.place.xy, self.place.xyz))
+            return Place("own", xy, xyz, None)
+
+        return self.once("own map", fit)
 
     def tree(self, smoothing_s: float) -> WardTree:
         """The tree over the stream smoothed by that window, built once."""

@@ -14,6 +14,7 @@ PAGES = (ROOT / "README.md", ROOT / "checkpoints/everyday/README.md")
 METRICS = ROOT / "checkpoints/everyday/metrics.json"
 SPEED = ROOT / "benchmarks/analyze.json"
 SEGMENTS = ROOT / "benchmarks/segments.json"
+LIVE = ROOT / "benchmarks/live.json"
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
 
 def filled(text: str) -> str:
     """A page with the tables between its marks made anew."""
-    tables = {"quality": quality, "speed": speed, "segments": segments}
+    tables = {"quality": quality, "speed": speed, "segments": segments, "online": online}
 
     def table(match: re.Match[str]) -> str:
         return f"<!-- numbers: {match[1]} -->\n{tables[match[1]]()}\n<!-- end -->"
@@ -69,10 +70,28 @@ def speed() -> str:
 def segments() -> str:
     """What `python -m docs.measure_segments` measured."""
     m = json.loads(SEGMENTS.read_text())
-    rows = [(f["video"], str(f["scenes"]), str(f["found"]), f"{f['f1_auto']:.2f}", f"{f['f1_true_count']:.2f}")
+    rows = [(f["video"], str(f["scenes"]), str(f["found"]), f"{f['f1_auto']:.2f}", f"{f['f1_true_count']:.2f}",
+             "" if f["late_s"] is None else f"{f['late_s']:+.2f} s")
             for f in m["films"]]
-    head = ("film", "scenes", "found by `auto`", "boundary F1, `auto`", "F1 at the true count")
+    head = ("film", "scenes", "found by `auto`", "boundary F1, `auto`", "F1 at the true count", "told late by")
     return _table(head, rows) + f"\n\nBoundaries within a second count. `{m['command']}`, commit {m['commit']}."
+
+
+def online() -> str:
+    """What `python -m vljepa bench live --only boundaries --only map` measured."""
+    m = json.loads(LIVE.read_text())
+    b, p = m["boundaries"], m["parts"]["boundaries"]
+    rows = [(name, str(film["scenes"]), str(film["decodes"]), f"{film['uniform_1hz'] / film['decodes']:.1f} x",
+             f"{film['f1']:.2f}") for name, film in b["films"].items()]
+    head = ("film", "scenes", "captions read", "fewer than one a second", "boundary F1")
+    live = ", ".join(f"{name} {film['f1']:.2f}" for name, film in b["live"].items())
+    rate_hz = next(iter(b["live"].values()))["rate_hz"]
+    return "\n".join([
+        _table(head, rows), "",
+        f"Boundaries within a second count; they are told {b['told_after_s']:.1f} s after they were (median). Through",
+        f"a live session at {rate_hz:g} Hz: {live}. Of the ten landmarks nearest to a live point on the map,",
+        f"{m['map_agreement']:.0%} are among the nearest tenth in the embedding space too (a shuffled map: 10 %).",
+        f"`{p['command']}`, commit {p['commit']}."])
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

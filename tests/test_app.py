@@ -139,7 +139,7 @@ def landmarks() -> Landmarks:
 
 
 def finished(job):
-    assert job.finished.wait(20), "the job did not end"
+    assert job.finished.wait(120), "the job did not end"
     return job
 
 
@@ -296,6 +296,28 @@ def test_a_single_frame_is_a_film_too(engine, tmp_path):
     opened = open_film(engine, film(tmp_path / "one.mp4", scenes=("red",), seconds_each=0.1))
     cut = engine.caption(opened.key, CutSettings("count", 9, 0.0, 0.0), "decoder")
     assert [c.text.split()[0] for c in cut.captions] == ["red"]
+
+
+# --- other cuts, and a map of its own -----------------------------------------------------------------------------
+
+
+def test_other_cuts_have_as_many_segments_and_are_measured_against_a_reference(engine, clip):
+    opened = open_film(engine, clip)
+    cuts = {cut.way: cut for cut in engine.compare(opened.key, AUTO, "decoder", [2.0, 4.0])}
+    assert list(cuts) == ["meaning", "pixels", "clock", "reference"]
+    assert [cut.f1 for cut in cuts.values()] == [1.0, 1.0, 1.0, None]
+    assert cuts["pixels"].boundaries_s == [1.875, 3.875]  # half a step before the frame that is new
+    cuts = engine.compare(opened.key, CutSettings("count", 2), "decoder", None)
+    assert [(cut.way, len(cut.boundaries_s), cut.f1) for cut in cuts] == [
+        ("meaning", 1, None), ("pixels", 1, None), ("clock", 1, None)]
+
+
+def test_a_films_own_map_lies_where_the_common_one_did(engine, clip):
+    opened = open_film(engine, clip)
+    assert finished(engine.fit_map(opened.key)).result is opened
+    own = opened.own_place()
+    assert own.kind == "own" and own.xy.shape == opened.place.xy.shape and own.xyz.shape == opened.place.xyz.shape
+    np.testing.assert_allclose(own.xy.mean(axis=0), opened.place.xy.mean(axis=0), atol=0.05)
 
 
 # --- exports ------------------------------------------------------------------------------------------------------

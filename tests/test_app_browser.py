@@ -1,5 +1,6 @@
 """The app as people meet it: a real Chromium on a real server, with a model that knows colours."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -47,7 +48,7 @@ class WatchedModel(ColourModel):
 
 def serve_colours(root: Path) -> None:
     """What the server's process runs."""
-    samples = [SampleFilm("colours", "Four colours", root / "colours.mp4", root / "colours.mp4")]
+    samples = [SampleFilm("colours", "Four colours", root / "colours.mp4", root / "colours.json")]
     engine = Engine(WatchedModel(root), "colours-1", Store(root / "cache/explore"), samples)
     engine.posters()
     serve(engine, "127.0.0.1", None)
@@ -68,6 +69,7 @@ class ColourApp(App):
 def app(tmp_path_factory) -> Iterator[ColourApp]:
     root = tmp_path_factory.mktemp("app")
     film(root / "colours.mp4", scenes=("red", "green", "blue", "white"), size=(320, 180))
+    (root / "colours.json").write_text(json.dumps({"scenes": [{"start_s": start_s} for start_s in (0, 2, 4, 6)]}))
     (root / "notes").touch()
     (root / "delay").write_text("0")
     with serving(root, "-c", f"import test_app_browser as t; t.serve_colours(t.Path({str(root)!r}))") as served:
@@ -210,6 +212,62 @@ def test_settings_are_undone_reset_and_remembered(page):
     page.get_by_role("button", name="Reset all settings").click()
     expect(page.locator(".vlj-segment")).to_have_count(4)
     expect(page.locator(".vlj-ledger")).to_have_text("4 decodes instead of 8 at one a second: 50 % of decoding saved")
+
+
+def test_other_cuts_are_compared_at_the_same_number_of_segments(page, app):
+    open_sample(page)
+    page.get_by_text("Compare with other cuts").click()
+    expect(page.locator(".vlj-way-f1")).to_have_text(["F1 1.00", "F1 1.00", "F1 1.00", ""])
+    expect(page.locator(".vlj-ways-note")).to_contain_text("the truth that comes with this sample")
+    slide(page, "value", 2)
+    expect(page.locator(".vlj-way-pixels .vlj-mark")).to_have_count(1)
+    expect(page.locator(".vlj-way-clock .vlj-way-f1")).to_have_text("F1 0.50")
+    page.locator(".vlj-way-clock .vlj-mark").click()
+    seeks_to(page, 4.0)
+    (app.root / "mine.csv").write_text("start_s,note\n0,x\n1.5,<img onerror=alert(1)>\n")
+    page.locator(".vlj-reference-file").set_input_files(app.root / "mine.csv")
+    expect(page.locator(".vlj-ways-note")).to_contain_text("against mine.csv")
+    expect(page.locator(".vlj-way-reference .vlj-mark")).to_have_count(1)
+    (app.root / "bad.csv").write_text("nothing\n")
+    page.locator(".vlj-reference-file").set_input_files(app.root / "bad.csv")
+    expect(page.locator(".vlj-alert-text")).to_contain_text("bad.csv has no column start_s")
+    page.get_by_role("button", name="Reset all settings").click()
+
+
+def test_the_map_is_fitted_to_the_film_and_brought_back(page):
+    open_sample(page)
+    places = "document.querySelector('[data-plot=\"2\"]').data.map((trace) => Array.from(trace.x))"
+    common = page.evaluate(places)
+    page.get_by_role("button", name="Fit to film").click()
+    fitted = page.locator(".vlj-fit[aria-pressed=true]")
+    expect(fitted).to_be_visible(timeout=240_000)  # UMAP is compiled first
+    own = page.evaluate(places)
+    assert len(own[3]) == len(common[3]) == 32 and own[3] != common[3] and not own[0]
+    page.get_by_role("button", name="3D").click()
+    page.wait_for_function("document.querySelector('[data-plot=\"3\"]').data?.[3].x.length === 32")
+    page.get_by_role("button", name="2D").click()
+    page.get_by_role("button", name="Fit to film").click()
+    expect(page.locator(".vlj-fit")).to_have_attribute("aria-pressed", "false")
+    page.wait_for_function(f"JSON.stringify({places}[3]) === {json.dumps(json.dumps(common[3]))}")
+
+
+def test_keys_are_listed_and_a_file_may_be_dropped_anywhere(page, app):
+    open_sample(page)
+    page.keyboard.press("?")
+    expect(page.get_by_text("to the previous and the next segment")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_text("to the previous and the next segment")).to_be_hidden()
+    data = base64.b64encode((app.root / "colours.mp4").read_bytes()).decode()
+    page.evaluate("""(data) => {
+      const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+      const files = new DataTransfer();
+      files.items.add(new File([bytes], 'dropped.mp4', { type: 'video/mp4' }));
+      const drop = { dataTransfer: files, bubbles: true, cancelable: true };
+      document.body.dispatchEvent(new DragEvent('dragover', drop));
+      document.body.dispatchEvent(new DragEvent('drop', drop));
+    }""", data)
+    expect(page.locator(".vlj-title")).to_have_text("dropped.mp4")
+    ready(page)
 
 
 def test_every_download_is_a_valid_file_with_the_films_name(page):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -216,3 +217,11 @@ def test_the_table_fits_the_terminal_and_keeps_every_word() -> None:
         assert words in " ".join(text.split())
         assert "1:02:05.50" in text
         assert "1:00.00" in text
+
+
+def test_a_photo_is_a_film_of_one_frame(smoke: Path, tmp_path: Path, capsys: Capture) -> None:
+    cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((48, 64, 3), 90, np.uint8))
+    out = tmp_path / "out"
+    assert main(["analyze", str(tmp_path / "photo.jpg"), "--out", str(out), "--checkpoint", str(smoke)]) == 0
+    told = json.loads((out / "analysis.json").read_text())
+    assert len(told["segments"]) == 1 and "Traceback" not in capsys.readouterr().err

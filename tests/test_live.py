@@ -1,5 +1,6 @@
 """Live sessions: the newest frame wins, everyone gets their own answers, and nothing is left behind."""
 
+import re
 import threading
 import time
 from types import SimpleNamespace
@@ -336,3 +337,21 @@ def test_a_recording_is_compared_with_ward_on_the_same_stream():
 def test_an_empty_session_has_nothing_to_record():
     with LiveModel(FakeModel()) as live, live.session() as session, pytest.raises(ValueError, match="no frame yet"):
         record(session)
+
+
+def test_the_readme_s_live_snippet_runs(smoke, tmp_path, capsys):
+    """With the smoke checkpoint and a film in place of the camera."""
+    from pathlib import Path
+
+    from vljepa.bench import write_video
+
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"## Live, in Python\n\n```python\n(.*?)```", readme, re.DOTALL)[1]
+    film = tmp_path / "bars.mp4"
+    write_video(film, 3.0)
+    for word, other in (('"everyday"', repr(str(smoke))), ("LiveSource(0,", f"LiveSource({str(film)!r},"),
+                        ("timeout_s=5.0", "timeout_s=20.0 if seen < 0 else 2.0")):
+        assert word in code
+        code = code.replace(word, other)
+    exec(code, {})
+    assert re.match(r" +0\.0 s  \w", capsys.readouterr().out)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+import vljepa
 from vljepa.colour_names import NAMES, rename
 from vljepa.config import EVERYDAY, PAPER, SMOKE, ModelConfig, PredictorConfig, XEncoderConfig, YEncoderConfig
 from vljepa.predictor import ColourReader, Predictor
 from vljepa.text import pad
 from vljepa.x_encoder import build_x_encoder
-from vljepa.y_decoder import END, START, YDecoder
+from vljepa.y_decoder import END, START, Repetition, YDecoder
 from vljepa.y_encoder import YEncoder
 
 
@@ -204,3 +205,18 @@ def test_pad_stacks_on_the_right():
     ids, mask = pad([[1, 2], [3]])
     np.testing.assert_array_equal(ids, [[1, 2], [3, 0]])
     np.testing.assert_array_equal(mask, [[True, True], [True, False]])
+
+
+def test_saying_a_content_word_again_costs_and_a_function_word_not():
+    content = torch.tensor([False, True, True, False])
+    scores = torch.zeros(2, 5)  # the vocabulary is larger than the tokenizer
+    found = Repetition(content, 2.0)(torch.tensor([[1, 3, 1], [4, 4, 4]]), scores)
+    assert found.tolist() == [[0, -2, 0, 0, 0], [0, 0, 0, 0, 0]]
+    assert Repetition(content, 2.0)(torch.zeros(2, 0, dtype=torch.long), scores).tolist() == scores.tolist()
+
+
+def test_content_tokens_are_words_and_neither_function_words_nor_pieces():
+    tokenizer = vljepa.load("everyday").decoder_tokenizer
+    content = tokenizer.content().tolist()
+    for text, expected in (("dog", True), ("motorcycle", True), ("a", False), ("with", False), (",", False)):
+        assert [content[i] for i in tokenizer.ids([text])[0] if i > 3] == [expected], text

@@ -29,7 +29,7 @@ _COMMON_WORDS = (
     "three very has have having he she they them him no not can will does do something someone somebody front behind "
     "around along across between against"
 )
-_STOP_WORDS = frozenset(_COMMON_WORDS.split())
+STOP_WORDS = frozenset(_COMMON_WORDS.split())
 _IRREGULAR = {"men": "man", "women": "woman", "children": "child", "people": "people", "glasses": "glasses"}
 
 
@@ -120,8 +120,9 @@ def umap_coordinates(
 
         neighbours = min(15, len(embeddings) - 1)
         init = start if start is not None else "spectral" if len(embeddings) > 32 else "random"
+        rate = 1.0 if start is None else 0.3  # at 1 whole scenes may trade places in the first epochs
         umap = UMAP(n_components=dimensions, n_neighbors=neighbours, min_dist=0.15, metric="cosine",
-                    random_state=seed, n_jobs=1, init=init)
+                    random_state=seed, n_jobs=1, init=init, learning_rate=rate)
         return standardise(np.asarray(umap.fit_transform(embeddings)))
 
 
@@ -262,7 +263,7 @@ def _find_clusters(xy: Float[np.ndarray, "landmarks 2"], seed: int) -> Int[np.nd
 
 
 def _content_words(text: str) -> list[str]:
-    return [_singular(word) for word in re.findall(r"[a-z]{3,}", text.lower()) if word not in _STOP_WORDS]
+    return [_singular(word) for word in re.findall(r"[a-z]{3,}", text.lower()) if word not in STOP_WORDS]
 
 
 def _singular(word: str) -> str:

@@ -15,9 +15,12 @@ from vljepa.errors import CheckpointError, ExportError, VideoError, VLJEPAError
 if TYPE_CHECKING:
     from vljepa.analysis import Analysis, CutSettings, analyze
     from vljepa.checkpoint import CheckpointInfo, list_checkpoints, load
+    from vljepa.live import LiveCaption, LiveModel, LiveSession, LiveUpdate
     from vljepa.model import VLJEPA
+    from vljepa.online import OnlineSegmenter, OnlineSettings
     from vljepa.readout import Caption
     from vljepa.segmentation import Segment, WardTree, ward_tree
+    from vljepa.sources import LiveSource
     from vljepa.stream import EmbeddingStream, Step, Trajectory
     from vljepa.video import VideoInfo, open_video
 
@@ -28,10 +31,13 @@ _HOME = {
     "Segment": "segmentation", "WardTree": "segmentation", "ward_tree": "segmentation",
     "EmbeddingStream": "stream", "Step": "stream", "Trajectory": "stream",
     "VideoInfo": "video", "open_video": "video",
+    "LiveCaption": "live", "LiveModel": "live", "LiveSession": "live", "LiveUpdate": "live", "LiveSource": "sources",
+    "OnlineSegmenter": "online", "OnlineSettings": "online",
 }
 __all__ = [
     "VLJEPA", "Analysis", "Caption", "CheckpointError", "CheckpointInfo", "CutSettings", "EmbeddingStream",
-    "ExportError", "Segment", "Step", "Trajectory", "VLJEPAError", "VideoError", "VideoInfo", "WardTree", "analyze",
+    "ExportError", "LiveCaption", "LiveModel", "LiveSession", "LiveSource", "LiveUpdate", "OnlineSegmenter",
+    "OnlineSettings", "Segment", "Step", "Trajectory", "VLJEPAError", "VideoError", "VideoInfo", "WardTree", "analyze",
     "list_checkpoints", "load", "open_video", "ward_tree",
 ]
 

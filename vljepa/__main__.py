@@ -174,9 +174,10 @@ class _Progress:
         if not hasattr(self, "_bar"):
             from tqdm import tqdm
 
-            self._bar = tqdm(total=round(total_s, 1) or None, unit="s", desc="watching", leave=False,
+            total = round(total_s, 1) or None  # a photo lasts no time at all
+            self._bar = tqdm(total=total, unit="s", desc="watching", leave=False,
                              bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s, {remaining} left"
-                             if total_s else "{desc} {n:.0f} s")
+                             if total else "{desc} {n:.0f} s")
             self._close = self._bar.close
         self._bar.update(done_s - self._bar.n)
 

@@ -491,7 +491,7 @@ class LiveModel:
         if step.boundary_s is not None:
             stream.segment, stream.captioned = stream.segment + 1, False
         xy, xyz = self._timed("place", alone, _places, self.model.landmarks, embedding)
-        stream.blank, stream.newest_s, session.failure = float(frame.image.std()) < BLANK, time_s, None
+        stream.blank, stream.newest_s, session.failure = _is_blank(frame.image), time_s, None
         latency_s = time.monotonic() - frame.captured_s
         session._count("windows")
         session._latencies.append(latency_s)
@@ -540,3 +540,7 @@ def _places(
         return None, None
     xy, xyz = place_both(landmarks, embedding[None])
     return (float(xy[0, 0]), float(xy[0, 1])), (float(xyz[0, 0]), float(xyz[0, 1]), float(xyz[0, 2]))
+
+
+def _is_blank(image: UInt8[np.ndarray, "height width 3"]) -> bool:
+    return float(image[::4, ::4].std()) < BLANK  # a sixteenth of the pixels tells, in a sixteenth of the time

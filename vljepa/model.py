@@ -186,7 +186,8 @@ class VLJEPA(nn.Module):
     def write(self, as_text: Float[np.ndarray, "batch embed"], beams: int = 3) -> list[str]:
         """The Y-Decoder's likeliest sentences for embeddings of texts, by beam search."""
         assert self.y_decoder is not None and self.decoder_tokenizer is not None
-        tokens, _ = self.y_decoder.generate(torch.from_numpy(as_text).to(self.device), beams)
+        content = self.decoder_tokenizer.content().to(self.device)
+        tokens, _ = self.y_decoder.generate(torch.from_numpy(as_text).to(self.device), beams, content)
         return [self._sentence(candidates[0].tolist()) for candidates in tokens]
 
     def _sentence(self, ids: list[int]) -> str:

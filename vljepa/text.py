@@ -9,6 +9,8 @@ from jaxtyping import Bool, Int
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from visualizations.landmark_map import STOP_WORDS
+
 
 class TextTokenizer:
     """A `tokenizer.json`; pads on the right, because left padding would shift positions.
@@ -48,6 +50,11 @@ class TextTokenizer:
     def __call__(self, texts: Sequence[str]) -> tuple[Int[Tensor, "batch text"], Bool[Tensor, "batch text"]]:
         """Ids and mask, padded to the longest."""
         return pad(self.ids(texts))
+
+    def content(self) -> Bool[Tensor, " tokens"]:
+        """Which tokens are words with a meaning of their own: no function word, no piece of a word, no sign."""
+        pieces = (self._tokenizer.id_to_token(i) for i in range(self._tokenizer.get_vocab_size()))
+        return torch.tensor([len(piece) > 1 and piece.isalpha() and piece not in STOP_WORDS for piece in pieces])
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of some ids, special tokens left out."""

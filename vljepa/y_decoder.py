@@ -5,14 +5,15 @@ projected to `prefix` vectors; it is trained on text alone, so it never sees an 
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from vljepa.config import YDecoderConfig, attention
 
 PAD, START, END = 0, 1, 2  # the first ids of the decoder's vocabulary
+REPETITION_NATS = 2.0  # chosen on validation photos (docs/log.md)
 
 
 class YDecoder(nn.Module):
@@ -41,14 +42,19 @@ class YDecoder(nn.Module):
 
     @torch.inference_mode()
     def generate(
-        self, embeddings: Float[Tensor, "batch embed"], beams: int = 1
+        self, embeddings: Float[Tensor, "batch embed"], beams: int = 1,
+        content: Bool[Tensor, " tokens"] | None = None,
     ) -> tuple[Int[Tensor, "batch beams text"], Float[Tensor, "batch beams"]]:
-        """The `beams` best sentences for each embedding by beam search, and their mean log-probability a token."""
+        """The `beams` best sentences for each embedding by beam search, and their mean log-probability a token.
+
+        `content` marks the tokens that a sentence hardly needs twice; saying one again costs `REPETITION_NATS`.
+        """
         start = torch.full((len(embeddings), 1), START, device=embeddings.device)
         inputs = torch.cat([self._prefix(embeddings), self.model.model.embed_tokens(start)], dim=1)
         mask = torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device)
         found = self.model.generate(
-            inputs_embeds=inputs, attention_mask=mask, num_beams=beams, num_return_sequences=beams, do_sample=False,
+            inputs_embeds=inputs, attention_mask=mask, logits_processor=_once(content), num_beams=beams,
+            num_return_sequences=beams, do_sample=False,
             max_new_tokens=self.config.max_tokens - 1, output_scores=True, return_dict_in_generate=True)
         tokens = found.sequences.unflatten(0, (len(embeddings), beams))
         scores = found.sequences_scores if beams > 1 else torch.zeros(len(embeddings), device=embeddings.device)
@@ -58,3 +64,20 @@ class YDecoder(nn.Module):
         # unit length means entries near 1 / sqrt(dim): scale them to the size of a word's embedding
         scaled = embeddings * embeddings.shape[-1] ** 0.5
         return self.prefix(scaled.to(self.prefix.weight.dtype)).unflatten(-1, (self.config.prefix, self.config.hidden))
+
+
+class Repetition(LogitsProcessor):
+    """Takes `nats` from the log-probability of every content token that the sentence holds already."""
+
+    def __init__(self, content: Bool[Tensor, " tokens"], nats: float) -> None:
+        self.content, self.nats = content, nats
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores (B, vocabulary) given the tokens so far, (B, text)."""
+        said = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, input_ids, True)
+        known = len(self.content)  # a small tokenizer leaves the end of the vocabulary unused
+        return scores - self.nats * F.pad(said[:, :known] & self.content, (0, scores.shape[1] - known))
+
+
+def _once(content: Tensor | None) -> LogitsProcessorList:
+    return LogitsProcessorList([] if content is None else [Repetition(content, REPETITION_NATS)])

@@ -1,6 +1,7 @@
 // The Explore page: opens films, keeps the four views on one clock, re-cuts and captions as the settings change.
 
 import { CaptionList } from './captions.js';
+import { Compare } from './compare.js';
 import { Controls } from './controls.js';
 import { clockTime, element, indexAt, unpack } from './lib.js';
 import { MapView, loadPlotly } from './map.js';
@@ -27,6 +28,8 @@ class Explore {
     this.map = new MapView(root, this.store, seek);
     this.timeline = new Timeline(root, this.store, seek);
     this.captions = new CaptionList(root, this.store, seek);
+    this.compare = new Compare(root, this.store, api, { seek, request: () => this.request(),
+      sample: () => session.source?.sample, complain: (error) => this.complain(error) });
     this.controls = new Controls(root, this.store, () => this.watchAgain());
     this.listen();
     this.begin();
@@ -62,6 +65,7 @@ class Explore {
       const card = event.target.closest('.vlj-sample');
       if (card) session.open(this.api, { sample: card.dataset.name, title: card.dataset.title }, this.stream);
     });
+    this.find('fit').addEventListener('click', () => this.fitMap());
     this.find('ask-segment').addEventListener('click', () => this.askAboutSegment());
     for (const name of ['back', 'cancel']) this.find(name).addEventListener('click', () => session.leave());
     this.find('alert-close').addEventListener('click', () => { this.find('alert').hidden = true; });
@@ -74,7 +78,7 @@ class Explore {
     this.listenToSession();
     document.addEventListener('keydown', (event) => this.key(event));
     document.addEventListener('pointerdown', (event) => { // a help text closes when one looks elsewhere
-      for (const help of this.root.querySelectorAll('details[open]')) if (!help.contains(event.target)) help.open = false;
+      for (const help of this.root.querySelectorAll('details[open]:not(.vlj-compare)')) if (!help.contains(event.target)) help.open = false;
     });
     this.acceptDrops();
   }
@@ -226,6 +230,27 @@ class Explore {
       + (film.query ? ` · query “${film.query}”` : '');
     if (film.warning) this.complain(new Error(film.warning), 'note');
     this.recut();
+  }
+
+  // The map of this film alone, or back to the common one.
+  async fitMap() {
+    const { film } = this.store;
+    if (!film || this.fitting) return;
+    if (this.map.own) { this.map.showOwn(null); return; }
+    const button = this.find('fit');
+    this.fitting = true;
+    button.disabled = true;
+    button.textContent = 'Fitting …';
+    try {
+      const { job } = await this.api.call('fit_map', { film: film.key });
+      while (!(await this.api.call('progress', { job })).done) await new Promise((resolve) => { setTimeout(resolve, 300); });
+      const own = await this.api.call('own_map', { film: film.key });
+      if (this.store.film === film) this.map.showOwn(own);
+    } catch (error) { this.complain(error); } finally {
+      this.fitting = false;
+      button.disabled = false;
+      button.textContent = 'Fit to film';
+    }
   }
 
   watchAgain() { if (session.source) session.open(this.api, session.source, this.stream); }

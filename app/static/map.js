@@ -13,7 +13,8 @@ const TRAIL_S = 3;
 const HELP = {
   landmarks: 'Each dot on the path is one moment; grey dots are sentences whose meaning the model knows, with words for '
     + 'their clusters. A moment is placed among the sentences nearest to it.',
-  umap: 'Each dot is one moment. This map was fitted to this film together with the landmark sentences.',
+  own: 'Each dot is one moment. This map was fitted to this film alone, from where it lay on the map of sentences, and '
+    + 'laid over it; so the sentences are not shown. Press “Fit to film” again to go back.',
   pca: 'Each dot is one moment. This checkpoint has no landmark sentences, so the map shows the two or three directions '
     + 'in which this film varies most, and can be compared with no other film.',
 };
@@ -42,6 +43,8 @@ export class MapView {
     this.held = false;
     this.listen();
   }
+
+  get onSentences() { return this.kind === 'landmarks'; }
 
   get dimensions() { return this.store.settings.dimensions; }
 
@@ -90,13 +93,25 @@ export class MapView {
   }
 
   show(film) {
-    const [x, y] = unpack(film.map.xy, 2);
-    const [X, Y, Z] = unpack(film.map.xyz, 3);
+    this.own = null;
+    this.draw(film, film.map);
+  }
+
+  // The film on a map of its own, or with null on the common one again.
+  showOwn(map) {
+    this.own = map;
+    this.draw(this.store.film, map ?? this.store.film.map);
+  }
+
+  draw(film, map) {
+    const [x, y] = unpack(map.xy, 2);
+    const [X, Y, Z] = unpack(map.xyz, 3);
+    this.root.querySelector('.vlj-fit').setAttribute('aria-pressed', String(map.kind === 'own'));
     const trails = Math.max(0, film.lag_s - 0.5 / film.rate_hz); // a point speaks of the middle of its window
-    this.path = { x, y, X, Y, Z, t: x.map((_, i) => i * film.map.stride / film.rate_hz - trails) };
-    this.kind = film.map.kind;
+    this.path = { x, y, X, Y, Z, t: x.map((_, i) => i * map.stride / film.rate_hz - trails) };
+    this.kind = map.kind;
     this.root.querySelector('.vlj-map-help').textContent = `${HELP[this.kind]} Nearness here is a hint: UMAP and `
-      + 'projections keep neighbours, not distances, so lengths and gaps on the map mean nothing.' + agreement(film.map);
+      + 'projections keep neighbours, not distances, so lengths and gaps on the map mean nothing.' + agreement(map);
     this.root.querySelector('.vlj-scale-end').textContent = clockTime(film.seconds);
     this.redraw();
   }
@@ -170,7 +185,7 @@ export class MapView {
     const type = three ? 'scatter3d' : 'scattergl';
     const at = (points) => three ? { x: points.X, y: points.Y, z: points.Z } : { x: points.x, y: points.y };
     const faint = cssColour(this.root, '--vlj-faint');
-    const shown = this.kind !== 'pca' && this.landmarks ? this.landmarks : { x: [], y: [], X: [], Y: [], Z: [], texts: [] };
+    const shown = this.onSentences && this.landmarks ? this.landmarks : { x: [], y: [], X: [], Y: [], Z: [], texts: [] };
     const common = { type, showlegend: false };
     return [
       { ...common, ...at(shown), mode: 'markers', name: 'landmarks', text: shown.texts, hovertemplate: '%{text}<extra></extra>',
@@ -199,11 +214,11 @@ export class MapView {
   }
 
   wordTrace(three) {
-    const words = this.kind !== 'pca' && this.landmarks ? this.landmarks.words : [];
+    const words = this.onSentences && this.landmarks ? this.landmarks.words : [];
     const style = { mode: 'text', textposition: 'top center', hoverinfo: 'skip', showlegend: false, text: words.map((w) => plain(w.words)),
       textfont: { size: 11, color: cssColour(this.root, '--vlj-quiet'), family: 'system-ui, sans-serif' } };
     if (!three) return { ...style, type: 'scatter', x: [], y: [], text: [] }; // see drawWords
-    const few = words.slice(0, 8); // they cannot be kept apart in a scene that turns
+    const few = apart(words); // in a scene that turns only distance in space keeps them so
     return { ...style, type: 'scatter3d', text: few.map((w) => plain(w.words)), x: few.map((w) => w.xyz[0]),
       y: few.map((w) => w.xyz[1]), z: few.map((w) => w.xyz[2]) };
   }
@@ -224,7 +239,7 @@ export class MapView {
   // Only as many cluster words as fit beside each other; zooming in makes room for more. Drawn here and not by Plotly,
   // whose dots would lie above them.
   drawWords(context) {
-    if (!this.landmarks || this.kind === 'pca') return;
+    if (!this.landmarks || !this.onSentences) return;
     const taken = [];
     context.font = '600 11.5px system-ui, sans-serif';
     context.textAlign = 'center';
@@ -328,6 +343,16 @@ const plain = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replac
 const wrap = (text) => text.replace(/(.{36}\S*)\s/g, '$1<br>');
 const agreement = (map) => map.agreement === null ? ''
   : ` For this film, ${Math.round(map.agreement * 100)} % of a moment's neighbours on the map are true ones (a shuffled map: 10 %).`;
+
+// The largest clusters whose middles are so far from each other that their words seldom meet.
+function apart(words) {
+  const chosen = [];
+  for (const word of words) {
+    if (chosen.length === 8) break;
+    if (chosen.every((other) => Math.hypot(...word.xyz.map((v, i) => v - other.xyz[i])) > 0.55)) chosen.push(word);
+  }
+  return chosen;
+}
 
 function press(root, name, value) {
   root.querySelectorAll(`[data-${name}]`).forEach((button) =>

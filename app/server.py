@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import ask, explore, live
+from app import api, ask, explore, live
 from app.assets import plotly_path, publish, template
 from app.banner import banner
 from app.engine import Engine
@@ -50,6 +50,7 @@ def page(engine: Engine, published: Path) -> gr.Blocks:
             for title, tab in TABS:
                 with gr.Tab(title):
                     tab.build(engine, published)
+        api.build(engine)
     return blocks
 
 
@@ -63,7 +64,8 @@ def serve(engine: Engine, host: str, port: int | None, block: bool = True) -> st
     blocks = page(engine, published)
     _, address, _ = blocks.queue(max_size=64, default_concurrency_limit=8).launch(
         server_name=host, server_port=free, share=False, quiet=True, prevent_thread_lock=True, footer_links=[],
-        max_file_size=LARGEST_UPLOAD, ssr_mode=False, show_error=True, theme=theme(), head=_head(published))
+        max_file_size=LARGEST_UPLOAD, ssr_mode=False, show_error=True, mcp_server=True,
+        theme=theme(), head=_head(published))
     print(f"Ready: open {address} in a browser. Ctrl+C stops the app.", flush=True)
     if block:
         blocks.block_thread()

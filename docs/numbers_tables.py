@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "checkpoints/everyday/README.md")
 METRICS = ROOT / "checkpoints/everyday/metrics.json"
 SPEED = ROOT / "benchmarks/analyze.json"
+LIBRARY = ROOT / "benchmarks/library.json"
 SEGMENTS = ROOT / "benchmarks/segments.json"
 LIVE = ROOT / "benchmarks/live.json"
 
@@ -25,7 +26,7 @@ def main() -> None:
 
 def filled(text: str) -> str:
     """A page with the tables between its marks made anew."""
-    tables = {"quality": quality, "speed": speed, "segments": segments, "online": online}
+    tables = {"quality": quality, "speed": speed, "segments": segments, "online": online, "library": library}
 
     def table(match: re.Match[str]) -> str:
         return f"<!-- numbers: {match[1]} -->\n{tables[match[1]]()}\n<!-- end -->"
@@ -51,6 +52,15 @@ def quality() -> str:
               f"{v['answers_daquar']:,} answers; on a grey clip; always the commonest",
               f"{v['daquar_top1']:.1f} %; {v['blank_daquar']:.1f} %; {v['majority_daquar']:.1f} %")]
     rows += [(f"sports100, {s['labels']} labels as text prompts, {s['photos']} photos", f"{s['sports100']:.1f} %")]
+    if "ece" in v:
+        rows += [("an answer's probability, expected calibration error; presence, colour, count and DAQUAR questions",
+                  f"{v['ece']:.3f}"),
+                 ("answers to these that were sure; of these, right",
+                  f"{v['sure']:.0f} %; {v['right_when_sure']:.0f} %")]
+    if "moments" in m:
+        found = m["moments"]
+        rows += [(f"a scene's caption finds it first: {found['films']} films of 20 unseen photos, and a sample film, "
+                  f"{found['queries']} captions", f"{found['right_scene_first']:.1f} %")]
     return _table(("measure", "result"), rows) + f"\n\n`{p['command']}`, commit {p['commit']}, {p['machine']}."
 
 
@@ -63,6 +73,20 @@ def speed() -> str:
         ("importing the library and loading the model", f"{m['load_s']:.1f} s"),
         ("cutting ten minutes of film anew", f"{m['recut_ms']:.0f} ms"),
         ("peak memory for 60 minutes over that for 6", f"{m['memory_60min_over_6min']:.2f} x"),
+    ]
+    return _table(("measure", "result"), rows) + f"\n\n`{m['command']}`, commit {m['commit']}, {m['machine']}."
+
+
+def library() -> str:
+    """What `python -m vljepa bench library` measured."""
+    m = json.loads(LIBRARY.read_text())
+    clips, search, kills = m["details"]["clips"], m["details"]["search"], m["details"]["kills"]
+    rows = [
+        (f"indexing {clips:,} clips of {m['details']['clip_s']:g} s, over the bare X-Encoder on the same frames",
+         f"{m['index_over_encoder']:.2f} x"),
+        (f"searching them for a text, 95th percentile of {search['searches']}", f"{m['search_p95_ms']:.0f} ms"),
+        (f"killed {len(kills['known_at_each_kill'])} times while indexing {kills['clips']} clips: lost; doubled",
+         f"{m['killed_lost']}; {m['killed_duplicated']}"),
     ]
     return _table(("measure", "result"), rows) + f"\n\n`{m['command']}`, commit {m['commit']}, {m['machine']}."
 

@@ -11,6 +11,7 @@ import torch
 
 import vljepa
 from vljepa import moments
+from vljepa.__main__ import main
 from vljepa.ask import UNCALIBRATED, ask
 from vljepa.bench import write_video
 from vljepa.calibration import KINDS, Calibration, Presence, Scale
@@ -357,3 +358,54 @@ def test_a_film_of_one_scene_has_nothing_like_it(scenes):
 
 def test_lists_are_split_at_commas_semicolons_and_lines():
     assert split_list(" a, b ;c\n\n d ,") == ["a", "b", "c", "d"]
+
+
+# ---- on the command line
+
+
+def test_ask_on_the_command_line(smoke, video, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path))
+    words = ["ask", str(video), "--question", "What colour is it?", "--checkpoint", str(smoke)]
+    assert main([*words, "--answers", "red, blue,green", "--from", "2", "--to", "5", "--json"]) == 0
+    reply = json.loads(capsys.readouterr().out)
+    assert reply["question"] == "What colour is it?"
+    assert [sorted(a) for a in reply["answers"]] == [["probability", "similarity", "text"]] * 3
+    assert isinstance(reply["decoded"], str)
+    assert reply["sure"] is False
+    assert main([*words, "--over-time", "--blank"]) == 0
+    shown = capsys.readouterr().out
+    assert "Not sure. From built-in answers. Decoded without any: " in shown
+    assert shown.splitlines()[0].split() == ["prob", "sim", "blank", "answer"]
+
+
+def test_classify_on_the_command_line(smoke, video, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path))
+    words = ["classify", str(video), "--labels", "ball,box,cat", "--checkpoint", str(smoke)]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["labels"] == ["ball", "box", "cat"]
+    assert "probabilities" in found
+    assert "times" not in found
+    assert main([*words, "--json", "--over-time", "--csv", str(tmp_path / "labels.csv")]) == 0
+    timed = json.loads(capsys.readouterr().out)
+    assert len(timed["times"]) == len(timed["over_time"]) == 80
+    assert (tmp_path / "labels.csv").read_text().splitlines()[0] == "time_s,ball,box,cat"
+    assert main([*words, "--over-time"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["prob", "sim", "label"]
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["ask", "FILM", "--question", " "], "the question is empty"),
+    (["ask", "none.mp4", "--question", "What?"], "does not exist"),
+    (["ask", "FILM", "--question", "What?", "--answers", "dog"], "at least 2 different answers"),
+    (["ask", "FILM", "--question", "What?", "--from", "5", "--to", "2"], "the time range must lie within"),
+    (["classify", "FILM", "--labels", "dog,dog"], "at least 2 different labels"),
+    (["classify", "FILM", "--labels", "dog,cat", "--from", "90"], "the time range must lie within"),
+])
+def test_bad_words_are_one_line_and_status_two(smoke, video, cache, words, told, monkeypatch, capsys):
+    monkeypatch.setattr("vljepa.watched.FilmCache", lambda: cache)
+    assert main([*(str(video) if w == "FILM" else w for w in words), "--checkpoint", str(smoke)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert told in said.err

@@ -13,6 +13,7 @@ import pytest
 import vljepa
 from visualizations.landmark_map import Landmarks
 from vljepa import checkpoint, evaluate
+from vljepa.calibration import KINDS, Calibration, Presence, Scale
 from vljepa.photo import read_photo, squash
 from vljepa.questions import Question
 from vljepa.train.photos import load_photo_set
@@ -56,6 +57,9 @@ def test_the_command_writes_every_figure_with_where_it_came_from(folder, smoke, 
     assert found["vqa"]["answers_daquar"] == 2
     assert found["classification"]["labels"] == 3
     assert found["retrieval"]["photos"] == 60
+    assert "ece" not in found["vqa"]  # this checkpoint has no calibration
+    assert found["moments"]["films"] == evaluate.FILMS
+    assert 0 <= found["moments"]["right_scene_first"] <= 100
     provenance = found["provenance"]
     assert provenance["command"].startswith("python -m vljepa evaluate --data")
     assert provenance["machine"]
@@ -110,3 +114,20 @@ def test_our_own_sentences_are_in_no_data_set():
     ours = (folder / "bank.txt").read_text().splitlines() + Landmarks.load(folder / "landmarks.safetensors").texts
     assert len(known) > 150_000
     assert not [sentence for sentence in ours if clean_sentence(sentence) in known]
+
+
+def test_probabilities_are_checked_the_way_they_are_given(folder, smoke):
+    """`vqa.ece` is of the very probabilities that `vljepa.ask` gives, and sure answers are counted as it says."""
+    model = vljepa.load(smoke, device="cpu")
+    scales = {kind: Scale(0.05, 0.9, 100, 0.0) for kind in KINDS}
+    model.calibration = Calibration("", "made up", scales, Presence(1.0, 0.0, 100, 0.0))
+    photos = evaluate.encode(model, folder, "flickr8k", "test")
+    answered: list[evaluate.Answered] = []
+    evaluate.question_answering(model, photos, [row["captions"] for row in photos.rows], answered)
+    found = evaluate.calibration(model, answered)
+    measured = [a for a in answered if a.kind in evaluate.CALIBRATED]
+    assert all(a.probability is not None for a in measured)
+    bins = [[a for a in measured if k / 10 < a.probability <= (k + 1) / 10] for k in range(10)]
+    by_hand = sum(abs(sum(a.probability - a.right for a in some)) for some in bins) / len(measured)
+    assert found["ece"] == pytest.approx(by_hand)
+    assert found["sure"] == pytest.approx(100 * sum(a.probability >= 0.9 for a in measured) / len(measured))

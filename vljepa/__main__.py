@@ -8,11 +8,12 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from vljepa.console import Progress, check_device, check_source, clock
 from vljepa.errors import ExportError, VLJEPAError
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ NARROWEST, WIDEST = 40, 120  # columns of the table
 # commands that live in a module of their own, as its `add_arguments(parser)` and `run(args)`
 DELEGATED = {
     "fetch": ("vljepa.fetch", "fetch public weights, or shared ones, onto this machine"),
+    "ask": ("vljepa.ask_cli", "ask a question about a video"),
+    "classify": ("vljepa.classify_cli", "say which of your labels fits a video, also over time"),
+    "index": ("vljepa.index_cli", "bring a library of videos up to date with a folder"),
+    "search": ("vljepa.search_cli", "find moments in a library of videos"),
     "train": ("vljepa.train.cli", "train a checkpoint from a folder of data"),
+    "calibrate": ("vljepa.calibrate", "fit probabilities to validation data and store them with a checkpoint"),
     "evaluate": ("vljepa.evaluate", "measure a checkpoint and write metrics.json"),
     "bench": ("vljepa.bench", "measure speed and memory on this machine"),
 }
@@ -101,16 +107,16 @@ def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
 def _analyze(args: argparse.Namespace) -> None:
     if args.query is not None and not args.query.strip():
         raise ValueError("the query is empty: ask something, or leave out --query to get captions")
-    _check_source(args.video)
+    check_source(args.video)
     _check_folder(args.out)
     settings = _settings(args)
     from vljepa.analysis import analyze
     from vljepa.checkpoint import load
     from vljepa.export import write_exports
 
-    _check_device(args.device)
+    check_device(args.device)
     model = load(args.checkpoint, args.device)
-    with _Progress() as progress:
+    with Progress() as progress:
         analysis = analyze(model, args.video, settings, query=args.query, rate_hz=args.rate, readout=args.readout,
                            progress=progress)
     written = write_exports(analysis, args.out)
@@ -131,15 +137,6 @@ def _settings(args: argparse.Namespace) -> "CutSettings":
     return CutSettings(method, chosen.get(method), smoothing_s, min_length_s, args.decode_at)
 
 
-def _check_source(video: str) -> None:
-    """Tell at once, before a model is loaded, what can never work."""
-    if "://" in video or Path(video).exists():
-        return
-    if video.isdigit():
-        raise ValueError(f"camera {video} has no end to wait for: record a clip and give its path")
-    raise ValueError(f"{video} does not exist: check the path")
-
-
 def _check_folder(folder: Path) -> None:
     """Better refused now than after an hour of video."""
     if folder.exists() and not folder.is_dir():
@@ -149,44 +146,11 @@ def _check_folder(folder: Path) -> None:
         raise ExportError(f"{folder} cannot be made or written to: give --out a folder that you may write to")
 
 
-def _check_device(device: str | None) -> None:
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):  # torch asserts that it was built for the device
-        raise ValueError(f"there is no device {device!r} here: leave out --device, or use cpu") from None
-
-
-class _Progress:
-    """A bar on stderr that counts seconds of video; made at the first report, when the length is known."""
-
-    def __init__(self) -> None:
-        self._close: Callable[[], None] = lambda: None
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._close()
-
-    def __call__(self, done_s: float, total_s: float) -> None:
-        if not hasattr(self, "_bar"):
-            from tqdm import tqdm
-
-            total = round(total_s, 1) or None  # a photo lasts no time at all
-            self._bar = tqdm(total=total, unit="s", desc="watching", leave=False,
-                             bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s, {remaining} left"
-                             if total else "{desc} {n:.0f} s")
-            self._close = self._bar.close
-        self._bar.update(done_s - self._bar.n)
-
-
 def table(analysis: "Analysis", width: int) -> str:
     """The segments as aligned plain text at most `width` columns wide, and a summary below."""
     width = max(NARROWEST, min(width, WIDEST))
     head = ("start", "end", "sim", "caption")
-    cells = [(_clock(s.start_s), _clock(s.end_s), f"{s.similarity:.2f}", s.caption) for s in analysis.segments]
+    cells = [(clock(s.start_s), clock(s.end_s), f"{s.similarity:.2f}", s.caption) for s in analysis.segments]
     widths = [max(len(row[column]) for row in (head, *cells)) for column in range(3)]
     margin = sum(widths) + 2 * len(widths)
     lines = []
@@ -205,15 +169,6 @@ def _summary(analysis: "Analysis") -> str:
     sentences = "sentence" if selective == 1 else "sentences"
     return (f"{selective} {sentences} read by the {analysis.segments[0].readout} (one a second: {uniform}{saved}). "
             f"Checkpoint {analysis.trajectory.checkpoint}. {timing['total']:.1f} s: {stages}.")
-
-
-def _clock(seconds: float) -> str:
-    """Hours and minutes only where there are any: 3.25, 2:03.25, 1:02:03.25."""
-    minutes, hundredths = divmod(round(seconds * 100), 6000)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes:02}:{hundredths / 100:05.2f}"
-    return f"{minutes}:{hundredths / 100:05.2f}" if minutes else f"{hundredths / 100:.2f}"
 
 
 def _checkpoints(_: argparse.Namespace) -> None:

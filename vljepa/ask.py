@@ -116,7 +116,7 @@ def answers_over_time(
     predicted = film.predict(question, span)
     similarity = predicted.embeddings @ embeddings.T
     scale = None if model.calibration is None else model.calibration.scales[
-        kind_of(question, None if answers is None else texts)]
+        kind_of(question, texts, is_open=answers is None)]
     values = similarity if scale is None else scale.probabilities(similarity)
     listed = np.arange(len(texts))
     if len(texts) > SHOWN_OPEN and answers is None:
@@ -128,14 +128,14 @@ def answers_over_time(
 
 def rank(
     model: "VLJEPA", question: str, texts: Sequence[str], embeddings: Float[np.ndarray, "answers dim"],
-    predicted: Float[np.ndarray, " dim"], is_open: bool,
+    predicted: Float[np.ndarray, " dim"], is_open: bool = False,
 ) -> tuple[list[Answer], bool]:
     """The answers from the likeliest down, and whether the first is sure. This is also what `evaluate` measures."""
     similarity = embeddings @ predicted
     order = np.argsort(-similarity, kind="stable")
     if model.calibration is None:
         return [Answer(texts[i], float(similarity[i]), None) for i in order], False
-    scale = model.calibration.scales[kind_of(question, None if is_open else texts)]
+    scale = model.calibration.scales[kind_of(question, texts, is_open)]
     probable = scale.probabilities(similarity)
     ranked = [Answer(texts[i], float(similarity[i]), float(probable[i])) for i in order]
     return ranked, bool(probable.max() >= scale.sure_at)

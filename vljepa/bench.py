@@ -5,7 +5,8 @@
 - `recut_ms`: cutting ten minutes of stream anew after the slowest kind of change to the settings
 - `memory_60min_over_6min`: peak memory of analysing an hour over that of six minutes, each in a fresh process
 
-`python -m vljepa bench live` measures the live loop: see `vljepa.bench_live`.
+`python -m vljepa bench live` measures the live loop: see `vljepa.bench_live`; `bench library` the library of videos:
+see `vljepa.bench_library`.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vljepa import bench_live
+from vljepa import bench_library, bench_live
 from vljepa.provenance import provenance
 
 if TYPE_CHECKING:
@@ -43,15 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="NAME", default="everyday", help="default: %(default)s")
     parser.add_argument("--skip", metavar="KEY", action="append", default=[], choices=tuple(MEASURES),
                         help="leave one out, such as memory_60min_over_6min, which takes minutes; may be repeated")
-    kinds = parser.add_subparsers(metavar="live", dest="kind")
+    kinds = parser.add_subparsers(metavar="live | library", dest="kind")
     bench_live.add_arguments(kinds.add_parser("live", help="measure the live loop instead",
                                               description="Measure the live loop on this machine."))
+    bench_library.add_arguments(kinds.add_parser("library", help="measure indexing and searching instead",
+                                                 description="Measure a library of videos on this machine."))
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print a table, and write the JSON if asked."""
     if args.kind == "live":
         return bench_live.run(args)
+    if args.kind == "library":
+        return bench_library.run(args)
     values: dict[str, float] = {}
     details: dict[str, Any] = {}
     for key, measure in MEASURES.items():
@@ -79,7 +84,7 @@ def measure_analysis(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
     frames = len(analysis.trajectory.times_s)
     walls, bare = [], []
     for _ in range(REPEATS):
-        bare.append(_encoder_seconds_per_frame(model, video))
+        bare.append(encoder_seconds_per_frame(model, video))
         started = time.perf_counter()
         analysis = analyze(model, video)
         walls.append(time.perf_counter() - started)
@@ -90,7 +95,7 @@ def measure_analysis(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
         "timing_s": {stage: round(seconds, 3) for stage, seconds in analysis.timing_s.items()}}
 
 
-def _encoder_seconds_per_frame(model: "VLJEPA", video: Path) -> float:
+def encoder_seconds_per_frame(model: "VLJEPA", video: Path) -> float:
     from vljepa.video import open_video
 
     side, n_frames = model.config.x_encoder.image_size, 2 * max(BATCHES)
@@ -157,11 +162,13 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def write_video(path: Path, seconds: float, fps: int = 8, size: tuple[int, int] = (160, 96)) -> None:
+def write_video(
+    path: Path, seconds: float, fps: int = 8, size: tuple[int, int] = (160, 96), seed: int = 0
+) -> None:
     """An H.264 film of coloured bars that drift, a new set every SCENE_S seconds; cheap to make and to read."""
     import av
 
-    random, (width, height) = np.random.default_rng(0), size
+    random, (width, height) = np.random.default_rng(seed), size
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps), options={"preset": "ultrafast", "crf": "30"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

@@ -21,6 +21,7 @@ FILE = "calibration.json"
 # the kinds: questions with candidates by what they ask for, without any ("open"), and labels, one or several
 KINDS = ("yes or no", "colour", "count", "other", "open", "label")
 RELIABLE = 0.75  # an answer is sure if answers as probable were right at least this often on validation data
+THIN = 0.6  # no answer is sure below this probability
 _NUMBERS = {*COUNTS, "no", "none", "zero", "five", "six", "seven", "eight", "nine", "ten", "many"}
 _YES_NO = re.compile(r"(is|are|was|were|do|does|did|can|could|has|have|will|am)\b", re.IGNORECASE)
 
@@ -91,10 +92,11 @@ class Calibration(_Config):
         return cls.from_dict(values)
 
 
-def kind_of(question: str, answers: Sequence[str] | None) -> str:
-    """Which scale a question needs, by its words and its candidates; one of `KINDS` but "label"."""
-    if answers is None:
-        return "open"
+def kind_of(question: str, answers: Sequence[str], is_open: bool = False) -> str:
+    """Which scale a question needs, by its words and its answers; one of `KINDS` but "label".
+
+    `is_open`: the answers are the built-in ones. Those to a yes-or-no, colour or count question are few and known.
+    """
     words = {answer.strip(" .!").casefold() for answer in answers}
     if words <= {"yes", "no"}:
         return "yes or no"
@@ -102,7 +104,7 @@ def kind_of(question: str, answers: Sequence[str] | None) -> str:
         return "colour"
     if re.match(r"\s*how many\b", question, re.IGNORECASE) or all(w in _NUMBERS or w.isdigit() for w in words):
         return "count"
-    return "other"
+    return "open" if is_open else "other"
 
 
 def asks_yes_or_no(question: str) -> bool:
@@ -117,7 +119,7 @@ def softmax(logits: Float[np.ndarray, "*rows answers"]) -> Float[np.ndarray, "*r
 
 
 def fit_scale(
-    similarity: Sequence[Float[np.ndarray, " answers"]], right: Int[np.ndarray, " questions"]
+    similarity: Sequence[Float[np.ndarray, " _"]], right: Int[np.ndarray, " questions"]
 ) -> Scale:
     """The scale under which the right answers are likeliest; questions may have different numbers of candidates."""
     from scipy.optimize import minimize_scalar
@@ -130,7 +132,7 @@ def fit_scale(
     probable = [softmax(s / temperature) for s in similarity]
     confidence = np.array([p.max() for p in probable])
     correct = np.array([p.argmax() == r for p, r in zip(probable, right, strict=True)])
-    return Scale(temperature, _sure_at(confidence, correct), len(right), calibration_error(confidence, correct))
+    return Scale(temperature, reliable_from(confidence, correct), len(right), calibration_error(confidence, correct))
 
 
 def fit_presence(z: Float[np.ndarray, " labels"], present: Int[np.ndarray, " labels"]) -> Presence:
@@ -156,9 +158,12 @@ def calibration_error(confidence: Float[np.ndarray, " answers"], correct: np.nda
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def _sure_at(confidence: Float[np.ndarray, " answers"], correct: np.ndarray) -> float:
-    """The lowest confidence from which on answers were reliable, on 20 of them at least; above 1 if there is none."""
+def reliable_from(confidence: Float[np.ndarray, " answers"], correct: np.ndarray) -> float:
+    """The lowest confidence from which on answers were reliable, on 20 of them at least; above 1 if there is none.
+
+    Never below `THIN`: where nearly all answers are right, those between two minds are no surer for it.
+    """
     order = np.argsort(-confidence, kind="stable")
     share = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
     reliable = np.flatnonzero((share >= RELIABLE) & (np.arange(len(order)) >= 19))
-    return float(confidence[order[reliable[-1]]]) if len(reliable) else 1.01
+    return max(float(confidence[order[reliable[-1]]]), THIN) if len(reliable) else 1.01

@@ -15,3 +15,7 @@ class CheckpointError(VLJEPAError):
 
 class ExportError(VLJEPAError):
     """Results cannot be written; nothing half-written is left behind."""
+
+
+class LibraryError(VLJEPAError):
+    """A library of videos is missing, locked, damaged, made with something else, or not complete after indexing."""

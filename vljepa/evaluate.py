@@ -8,7 +8,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,15 @@ import torch
 from jaxtyping import Float
 from tqdm import tqdm
 
+from sample_media import sample_films
 from vljepa import metrics
+from vljepa.ask import rank
+from vljepa.calibration import calibration_error
+from vljepa.composed_films import ComposedFilm, captioned_photos, compose_film
 from vljepa.labels import QUERY as LABEL_QUERY
 from vljepa.labels import label_embeddings
 from vljepa.model import VLJEPA
+from vljepa.moments import find
 from vljepa.photo import read_photo
 from vljepa.provenance import provenance
 from vljepa.questions import Question, daquar_questions, evaluation_questions
@@ -27,6 +32,8 @@ from vljepa.train.photos import load_photo_set
 
 SEED = 0  # of the questions drawn; fixed, so that runs compare
 PHOTOS_AT_ONCE = 64
+CALIBRATED = ("presence", "colour", "count", "daquar")  # the kinds whose probabilities are checked
+FILMS, SCENES = 5, 20
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,16 @@ class Photos:
 
     rows: list[dict]
     tokens: Float[torch.Tensor, "photos time tokens dim"]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What `vljepa.ask` said to one question: its kind, whether the first answer was right, how probable, if sure."""
+
+    kind: str
+    right: bool
+    probability: float | None
+    sure: bool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +86,11 @@ def evaluate(model: VLJEPA, data: Path, split: str = "test") -> dict[str, dict]:
     captions = [row["captions"] for row in flickr.rows]
     predicted = model.predict_windows(flickr.tokens)
     results = {"retrieval": retrieval(model, predicted, captions), "caption": captioning(model, predicted, captions)}
-    results["vqa"] = {**question_answering(model, flickr, captions), **indoor_questions(model, data, split)}
+    answered: list[Answered] = []
+    results["vqa"] = {**question_answering(model, flickr, captions, answered),
+                      **indoor_questions(model, data, split, answered), **calibration(model, answered)}
     results["classification"] = classification(model, sports)
+    results["moments"] = finding_moments(model, data, split)
     return results
 
 
@@ -118,8 +138,13 @@ def captioning(model: VLJEPA, predicted: Float[np.ndarray, "photos dim"], captio
     return {**found, "photos": len(captions), "tokenisation": "vljepa.metrics.caption_tokens"}
 
 
-def question_answering(model: VLJEPA, photos: Photos, captions: Sequence[list[str]]) -> dict:
-    """Percent right among candidate answers, the same on a grey clip, and the best blind guess, by kind."""
+def question_answering(
+    model: VLJEPA, photos: Photos, captions: Sequence[list[str]], answered: "list[Answered] | None" = None
+) -> dict:
+    """Percent right among candidate answers, the same on a grey clip, and the best blind guess, by kind.
+
+    Each question goes the way of `vljepa.ask`; `answered` is added what that said.
+    """
     grey = grey_clip(model)
     found: dict[str, float | int] = {}
     for kind in ("presence", "colour", "count", "action", "where"):
@@ -127,14 +152,17 @@ def question_answering(model: VLJEPA, photos: Photos, captions: Sequence[list[st
         if not questions:  # few photos may give none of a kind
             continue
         shown = photos.tokens[[q.photo for q in questions]]
-        found[kind] = 100 * share_right(model, shown, questions)
+        answers = ask_each(model, shown, questions)
+        found[kind] = 100 * sum(a.right for a in answers) / len(answers)
+        if answered is not None:
+            answered += answers
         found[f"blank_{kind}"] = 100 * share_right(model, grey.expand(len(questions), -1, -1, -1), questions)
         found[f"majority_{kind}"] = 100 * metrics.majority_baseline([q.answer for q in questions])
         found[f"questions_{kind}"] = len(questions)
     return found
 
 
-def indoor_questions(model: VLJEPA, data: Path, split: str) -> dict:
+def indoor_questions(model: VLJEPA, data: Path, split: str, answered: "list[Answered] | None" = None) -> dict:
     """DAQUAR, split by photo: percent of questions whose answer is ranked first among *all* answers of the data set.
 
     Several things asked for at once are one answer, right only as a whole and in its order ("books and lamp"); numbers
@@ -148,6 +176,8 @@ def indoor_questions(model: VLJEPA, data: Path, split: str) -> dict:
         return {}
     tokens, grey = encode_files(model, [data / file for file in files], f"daquar {split}"), grey_clip(model)
     shown = tokens[[q.photo for q in asked]]
+    if answered is not None:  # among the answers of the question's kind, as a user would give candidates
+        answered += [replace(a, kind="daquar") for a in ask_each(model, shown, asked)]
     return {"daquar_top1": 100 * ranked_first(model, shown, asked, answers),
             "blank_daquar": 100 * ranked_first(model, grey.expand(len(asked), -1, -1, -1), asked, answers),
             "majority_daquar": 100 * metrics.majority_baseline([q.answer for q in asked]),
@@ -167,6 +197,69 @@ def grey_clip(model: VLJEPA) -> Float[torch.Tensor, "1 1 tokens dim"]:
     """A window in which nothing can be seen."""
     side = model.config.x_encoder.image_size
     return model.encode_photos(np.full((1, side, side, 3), 127, dtype=np.uint8))
+
+
+def ask_each(
+    model: VLJEPA, windows: Float[torch.Tensor, "n time tokens dim"], questions: list[Question]
+) -> "list[Answered]":
+    """Each question, about its own window, through `vljepa.ask`'s ranking with its candidates given."""
+    predicted = model.predict_windows(windows, [q.text for q in questions])
+    vocabulary = sorted({c for q in questions for c in q.candidates})
+    embedded = dict(zip(vocabulary, model.embed_text(vocabulary), strict=True))
+    found = []
+    for question, embedding in zip(questions, predicted, strict=True):
+        texts = list(question.candidates)
+        ranked, sure = rank(model, question.text, texts, np.stack([embedded[t] for t in texts]), embedding)
+        found.append(Answered(question.kind, ranked[0].text == question.answer, ranked[0].probability, sure))
+    return found
+
+
+def calibration(model: VLJEPA, answered: "Sequence[Answered]") -> dict:
+    """Expected calibration error of the first answer's probability, over all kinds and for each, a fraction.
+
+    Also how often an answer was sure, and how often a sure one was right, in percent. Nothing without a calibration.
+    """
+    if model.calibration is None or not answered:
+        return {}
+    measured = [a for a in answered if a.kind in CALIBRATED]
+    found: dict[str, float] = {}
+    groups = {"ece": measured, **{f"ece_{kind}": [a for a in measured if a.kind == kind] for kind in CALIBRATED}}
+    for name, some in groups.items():
+        if some:
+            found[name] = calibration_error(np.array([a.probability for a in some]), np.array([a.right for a in some]))
+    sure = [a for a in measured if a.sure]
+    return {**found, "sure": 100 * len(sure) / len(measured),
+            "right_when_sure": 100 * sum(a.right for a in sure) / max(1, len(sure))}
+
+
+def finding_moments(model: VLJEPA, data: Path, split: str) -> dict:
+    """Percent of scenes that come first when a film is searched for the scene's own caption, by `vljepa.moments`.
+
+    `FILMS` films of 20 captioned photos of `split` each, every caption of every scene, and the sample film with its
+    titles. A moment is right if its peak lies in the scene.
+    """
+    photos = captioned_photos(data, "flickr8k", split)
+    films = [compose_film(photos, SCENES, seed=seed) for seed in range(FILMS)] if len(photos) >= SCENES else []
+    hits, sample = [hit for film in films for hit in _scenes_found(model, film)], _sample_scenes_found(model)
+    return {"right_scene_first": 100 * float(np.mean([*hits, *sample])), "composed_films": 100 * float(np.mean(hits)),
+            "sample_film": 100 * float(np.mean(sample)), "films": len(films), "queries": len(hits) + len(sample)
+            } if hits else {}
+
+
+def _scenes_found(model: VLJEPA, film: ComposedFilm) -> list[bool]:
+    trajectory = model.embed(film).collect()
+    return [scene.start_s <= find(model, trajectory, caption, most=1).moments[0].peak_s < scene.end_s
+            for scene in film.scenes for caption in scene.photo.captions]
+
+
+def _sample_scenes_found(model: VLJEPA) -> list[bool]:
+    film = sample_films()[0]
+    trajectory = model.embed(film.path).collect()
+    scenes = json.loads(film.truth.read_text(encoding="utf-8"))["scenes"]
+    peaks = [(s, find(model, trajectory, s["caption"], most=1).moments[0].peak_s) for s in scenes]
+    # a photo may come twice: either time is right
+    same = [[s for s in scenes if s["caption"] == scene["caption"]] for scene, _ in peaks]
+    return [any(s["start_s"] <= peak < s["end_s"] for s in alike) for alike, (_, peak) in zip(same, peaks, strict=True)]
 
 
 def classification(model: VLJEPA, photos: Photos) -> dict:

@@ -98,7 +98,7 @@ def classify(
     end_s = film.end_s if span is None else min(span[1], film.end_s)
     return Labelling(checked.texts, (pooled @ embeddings.T)[0].tolist(), None if overall is None else
                      overall[0].tolist(), several, predicted.times_s, values, cosines,
-                     label_spans(predicted.times_s, values, checked.texts, end_s), notes)
+                     label_spans(predicted.times_s, values, checked.texts, end_s, film.trajectory.lag_s), notes)
 
 
 def label_embeddings(
@@ -133,15 +133,20 @@ def standing_out(
 
 
 def label_spans(
-    times_s: Float[np.ndarray, " steps"], values: Float[np.ndarray, "steps labels"], labels: Sequence[str], end_s: float
+    times_s: Float[np.ndarray, " steps"], values: Float[np.ndarray, "steps labels"], labels: Sequence[str],
+    end_s: float, lag_s: float = 0.0,
 ) -> list[LabelSpan]:
-    """Where which label is the likeliest: from the first moment to `end_s` without a gap, flickers smoothed away."""
+    """Where which label is the likeliest: from the first moment to `end_s` without a gap, flickers smoothed away.
+
+    A change is placed `lag_s` seconds before the first moment that shows it: moments see the past alone.
+    """
     from vljepa.segmentation import smooth
 
     step_s = float(np.diff(times_s).mean()) if len(times_s) > 1 else max(end_s - float(times_s[0]), 1e-3)
     best = smooth(values, SMOOTHED_S, 1 / step_s).argmax(axis=1)
     runs = [(int(label), [i for i, _ in steps]) for label, steps in groupby(enumerate(best), key=lambda x: x[1])]
-    starts = [float(times_s[steps[0]]) for _, steps in runs]
+    first_s = float(times_s[0])
+    starts = [first_s, *(max(float(times_s[steps[0]]) - lag_s, first_s) for _, steps in runs[1:])]
     stops = [*starts[1:], max(end_s, starts[-1])]
     return [LabelSpan(start_s, stop_s, labels[label], float(values[steps, label].mean()))
             for (label, steps), start_s, stop_s in zip(runs, starts, stops, strict=True)]

@@ -1,0 +1,75 @@
+"""`python -m vljepa index`: bring a library of videos up to date with a folder; a killed run goes on when run again."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vljepa.console import check_device
+from vljepa.errors import LibraryError
+
+if TYPE_CHECKING:
+    from vljepa.indexing import Outcome
+    from vljepa.library import Entry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `index`."""
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of videos; folders inside it count")
+    parser.add_argument("--library", metavar="PATH", type=Path, required=True,
+                        help="the library's file, made if missing")
+    parser.add_argument("--checkpoint", metavar="NAME", help="default: the one that the library was made with, or "
+                                                             "everyday for a new one")
+    parser.add_argument("--rate", metavar="HZ", type=float, help="embeddings a second (default: the library's, or the "
+                                                                 "checkpoint's, 4)")
+    parser.add_argument("--forget", action="store_true", help="take videos that are no longer there out of the library")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, ... (default: a GPU if there is one)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Index, print what happened, and raise LibraryError at the end if a file could not be read."""
+    from vljepa.indexing import embed_here, find_videos, index, open_or_create
+
+    find_videos(args.folder)  # what is no folder is told before a model is loaded
+    check_device(args.device)
+    from vljepa.checkpoint import load
+    from vljepa.library import Library
+
+    checkpoint = args.checkpoint or (Library(args.library).about.checkpoint if args.library.exists() else "everyday")
+    model = load(checkpoint, args.device)
+    library, rate_hz = open_or_create(args.library, model, args.rate)
+    with _Bar() as bar:
+        outcome = index(library, args.folder, embed_here(model, rate_hz), forget=args.forget, progress=bar)
+    _tell(outcome, library.counts(), args.library)
+
+
+def _tell(outcome: "Outcome", counts: tuple[int, int, int], path: Path) -> None:
+    videos, moments, _ = counts
+    print(f"{outcome.indexed} indexed, {outcome.unchanged} unchanged, {outcome.forgotten} forgotten; {path} now holds "
+          f"{videos} videos with {moments} moments.")
+    for missing in outcome.missing:
+        print(f"warning: {missing} is no longer there; it stays in the library unless you add --forget",
+              file=sys.stderr)
+    for file, reason in sorted(outcome.broken.items()):
+        print(f"not indexed: {file}: {reason}", file=sys.stderr)
+    if outcome.broken:
+        raise LibraryError(f"{len(outcome.broken)} file(s) could not be read and are named above; everything else is "
+                           "in the library")
+
+
+class _Bar:
+    """Progress on stderr, a tick a video."""
+
+    def __enter__(self) -> "_Bar":
+        from tqdm import tqdm
+
+        self._bar = tqdm(unit="video", desc="indexing", leave=False, total=0)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def __call__(self, entry: "Entry", done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.set_postfix_str(Path(entry.path).name[:40], refresh=False)
+        self._bar.update(done - self._bar.n)

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import api, ask, explore, live
+from app import api, ask, explore, learn, live
 from app.assets import plotly_path, publish, template
 from app.banner import banner
 from app.engine import Engine
@@ -21,7 +21,8 @@ from vljepa.paths import cache_dir
 
 FIRST_PORT, PORTS_TRIED = 7860, 20
 LARGEST_UPLOAD = "8gb"
-TABS = (("Live", live), ("Explore", explore), ("Ask", ask))  # only those that work; each has build() and a STYLE
+# only those that work; each has build() and a STYLE
+TABS = (("Live", live), ("Explore", explore), ("Ask", ask), ("Learn", learn))
 OWN_HOSTS = ("127.0.0.1", "localhost", "::1")
 UPLOADS_S = (3600, 86400)  # look every hour for uploads older than a day
 

@@ -1,0 +1,107 @@
+"""The Learn tab: what a model should predict, to touch. Its parts, and the plain functions that its page calls."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from app.engine import Engine
+from app.messages import Handler, in_one_sentence
+from app.tab import tab
+from visualizations.landmark_map import place_text
+from vljepa.metrics import caption_tokens
+
+STYLE = "learn.css"
+MOST_SENTENCES, LONGEST = 8, 300
+# a sentence, the same said otherwise, and a hard negative: the first with two words exchanged
+TRIPLETS = (
+    ("a dog chases a man", "a man is being chased by a dog", "a man chases a dog"),
+    ("a girl in a red coat holds a blue umbrella", "a girl holds a blue umbrella and wears a red coat",
+     "a girl in a blue coat holds a red umbrella"),
+    ("the white horse stands behind the black car", "behind the black car there is a white horse",
+     "the black horse stands behind the white car"),
+    ("people leave after the rain starts", "the rain starts and then people leave",
+     "the rain starts after people leave"),
+    ("two children sit on one bench", "a pair of children are sitting on a single bench",
+     "one children sit on two bench"),
+    ("a man in water looks at a dog on land", "a dog stands on land while a man in water looks at it",
+     "a man on land looks at a dog in water"),
+)
+
+# the same said twice: a batch of which each row must find its own column
+PAIRS = (
+    ("a dog runs along the beach", "a puppy races over the sand"),
+    ("two men play guitar on a stage", "a pair of musicians performs for a crowd"),
+    ("a child jumps into a swimming pool", "a boy leaps into the water"),
+    ("a man climbs a steep rock", "a climber hangs on a cliff"),
+    ("a woman rides a bicycle through the city", "a cyclist in a street"),
+    ("players fight for the ball on a field", "a football match"),
+    ("snow falls on a mountain village", "a cold winter day in the hills"),
+    ("a cat sleeps on a sofa", "a pet rests on the couch"),
+)
+UNTRAINED_CONE = 1.0  # how far random points lie off the origin: untrained networks point all one way
+
+
+def build(engine: Engine, published: Path) -> gr.HTML:
+    """Add the tab's blocks to the surrounding `gr.Blocks`; `published` holds the page's files."""
+    return tab("learn", handlers(engine), published)
+
+
+def handlers(engine: Engine) -> dict[str, Handler]:
+    """What the page can call, by name. Each takes one dictionary and returns one; a failure returns `error`."""
+
+    def hello(_: dict[str, Any]) -> dict[str, Any]:
+        """What the page needs once."""
+        return {"checkpoint": engine.model.name, "triplets": TRIPLETS, "limits": [MOST_SENTENCES, LONGEST]}
+
+    def batch(_: dict[str, Any]) -> dict[str, Any]:
+        """Eight pairs for the InfoNCE matrix: by the model, and as random points in a cone, as before any training."""
+        embedded = [engine.model.embed_text([pair[side] for pair in PAIRS]) for side in (0, 1)]
+        rng, shape = np.random.default_rng(0), embedded[0].shape
+        untrained = [unit(rng.normal(size=shape) + UNTRAINED_CONE) for _ in range(2)]
+        return {"rows": [a for a, _ in PAIRS], "columns": [b for _, b in PAIRS],
+                "trained": [x.round(4).tolist() for x in embedded],
+                "untrained": [x.round(4).tolist() for x in untrained]}
+
+    def compare(request: dict[str, Any]) -> dict[str, Any]:
+        """Every pair of the sentences: the words they share, and the cosine of their embeddings."""
+        texts = sentences(request.get("texts"), 2)
+        embedded = engine.model.embed_text(texts)
+        landmarks = engine.model.landmarks
+        return {"overlap": word_overlap(texts).round(4).tolist(), "cosine": (embedded @ embedded.T).round(4).tolist(),
+                "places": None if landmarks is None else place_text(landmarks, embedded).round(4).tolist()}
+
+    def triplet(request: dict[str, Any]) -> dict[str, Any]:
+        """The three cosines of (sentence, paraphrase, negative), for each triplet that is sent."""
+        rows = [sentences(row, 3) for row in request.get("rows") or []]
+        embedded = engine.model.embed_text([t for row in rows for t in row]).reshape(len(rows), 3, -1)
+        one, other, negative = embedded.transpose(1, 0, 2)
+        return {"rows": [{"pair": float(a), "one": float(b), "other": float(c)} for a, b, c in
+                         zip((one * other).sum(1), (one * negative).sum(1), (other * negative).sum(1), strict=True)]}
+
+    functions = (hello, compare, triplet, batch)
+    return {function.__name__: in_one_sentence(function) for function in functions}
+
+
+def sentences(texts: Any, least: int) -> list[str]:
+    """The texts as they may be embedded. ValueError names the one that is empty or too long, or that too few came."""
+    if not isinstance(texts, list) or not least <= len(texts) <= MOST_SENTENCES:
+        raise ValueError(f"write {least} to {MOST_SENTENCES} sentences to compare them")
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"sentence {number} is empty: write something, or take it away")
+        if len(text) > LONGEST:
+            raise ValueError(f"sentence {number} is longer than {LONGEST} characters: shorten it")
+    return [text.strip() for text in texts]
+
+
+def word_overlap(texts: list[str]) -> np.ndarray:
+    """Shared words over all words of each pair (Jaccard), 0 to 1, square."""
+    words = [set(caption_tokens(text).split()) for text in texts]
+    return np.array([[len(a & b) / max(1, len(a | b)) for b in words] for a in words])
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Each row at length one."""
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -1,0 +1,78 @@
+// The Learn page: its parts, of which one is shown; each part has a module of its own.
+
+import { Geometry } from './learn_geometry.js';
+import { InfoNCE } from './learn_infonce.js';
+import { element } from './lib.js';
+import { Api } from './server.js';
+
+const KEY = 'vljepa.learn';
+const PARTS = { geometry: Geometry, infonce: InfoNCE };
+
+export function mount({ element: root, server }) {
+  return new Learn(root.querySelector('.vlj-learn'), new Api(server));
+}
+
+class Learn {
+  constructor(root, api) {
+    [this.root, this.api, this.open] = [root, api, {}];
+    this.alert = root.querySelector('.vlj-alert');
+    root.querySelector('.vlj-alert-close').addEventListener('click', () => { this.alert.hidden = true; });
+    this.begin();
+  }
+
+  async begin() {
+    try {
+      this.about = await this.api.call('hello');
+    } catch (error) { this.complain(error); return; }
+    this.articles = [...this.root.querySelectorAll('.vlj-part')];
+    const list = this.root.querySelector('.vlj-parts');
+    list.replaceChildren(...this.articles.map((article, index) => {
+      const button = element('button', 'vlj-part-button');
+      button.type = 'button';
+      button.setAttribute('role', 'tab');
+      button.dataset.part = article.dataset.part;
+      button.append(element('i', '', String(index + 1)), element('span', '', article.dataset.title));
+      button.addEventListener('click', () => this.show(article.dataset.part));
+      return button;
+    }));
+    list.addEventListener('keydown', (event) => this.key(event));
+    list.hidden = this.articles.length < 2;
+    const wanted = remembered();
+    this.show(this.articles.some(({ dataset }) => dataset.part === wanted) ? wanted : this.articles[0].dataset.part);
+    this.root.dataset.ready = 'true';
+  }
+
+  show(part) {
+    for (const article of this.articles) article.hidden = article.dataset.part !== part;
+    for (const button of this.root.querySelectorAll('.vlj-part-button')) {
+      const chosen = button.dataset.part === part;
+      button.setAttribute('aria-selected', String(chosen));
+      button.tabIndex = chosen ? 0 : -1;
+    }
+    const article = this.articles.find(({ dataset }) => dataset.part === part);
+    this.open[part] ??= new PARTS[part](article, this);
+    for (const [name, opened] of Object.entries(this.open)) if (name !== part) opened.pause?.();
+    try { localStorage.setItem(KEY, part); } catch { /* not remembered then */ }
+  }
+
+  key(event) {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const buttons = [...this.root.querySelectorAll('.vlj-part-button')];
+    const next = buttons[(buttons.indexOf(document.activeElement) + by + buttons.length) % buttons.length];
+    this.show(next.dataset.part);
+    next.focus();
+  }
+
+  complain(error) {
+    this.root.querySelector('.vlj-alert-text').textContent = error.message;
+    this.alert.hidden = false;
+  }
+
+  calm() { this.alert.hidden = true; }
+}
+
+function remembered() {
+  try { return localStorage.getItem(KEY); } catch { return null; } // storage can be forbidden
+}

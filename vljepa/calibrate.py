@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vljepa.calibration import Calibration, Presence, Scale, fit_presence, fit_scale, kind_of
-from vljepa.questions import ACTIONS, KINDS, PLACES, Question, daquar_questions, evaluation_questions
+from vljepa.questions import ACTIONS, KINDS, PLACES, Kind, Question, daquar_questions, evaluation_questions
 
 if TYPE_CHECKING:
     from vljepa.evaluate import Photos
@@ -116,8 +116,9 @@ def _labels(model: "VLJEPA", photos: "Photos", captions: Sequence[list[str]]) ->
     from vljepa.labels import QUERY, label_embeddings, standing_out
 
     predicted = model.predict_windows(photos.tokens, QUERY)
-    asked = []
-    for kind, labels in (("action", ACTIONS), ("where", PLACES)):
+    asked: list[_Asked] = []
+    kinds: dict[Kind, tuple[str, ...]] = {"action": ACTIONS, "where": PLACES}
+    for kind, labels in kinds.items():
         embeddings = label_embeddings(model, labels)
         asked += [_Asked("label", embeddings @ predicted[q.photo], labels.index(q.answer))
                   for q in evaluation_questions(captions, kind, SEED)]

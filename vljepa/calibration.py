@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -73,7 +73,6 @@ class Calibration(_Config):
     fitted_on: str
     scales: dict[str, Scale]
     presence: Presence
-    parts: ClassVar[dict[str, type]] = {}
 
     def __post_init__(self) -> None:
         if missing := sorted(set(KINDS) ^ set(self.scales)):

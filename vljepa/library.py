@@ -89,7 +89,9 @@ class Library:
 
     def __init__(self, path: Path) -> None:
         """LibraryError, one sentence, if there is none at `path`, or it is locked, damaged, or no library."""
-        self.path, self._snapshot, self._seen = path, None, None
+        self.path = path
+        self._snapshot: duckdb.DuckDBPyConnection | None = None
+        self._seen: tuple[int, int] | None = None  # of the file, when the snapshot was made
         if not path.exists():
             raise LibraryError(f"there is no library at {path}: make one with `python -m vljepa index DIR --library "
                                f"{path}`")

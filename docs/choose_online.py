@@ -1,4 +1,4 @@
-"""How the online cut's constants were chosen: `python -m docs.choose_online --data DIR`; run it after a retraining.
+"""Try other constants for the online cut: `python -m docs.choose_online --data DIR`; run it after a retraining.
 
 Every setting in GRID is tried on the known films and on films composed of one half of Flickr8k's validation photos;
 what stands in `OnlineSettings` is printed beside the best, with its score on the other half, on which nothing is

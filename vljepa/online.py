@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-# Chosen with `python -m docs.choose_online`, which says on what.
+# Chosen on the known films, as the settings' defaults were; `python -m docs.choose_online` tries others.
 QUIET, LOUD = 0.25, 0.97  # quantiles of the recent novelty: the stream at rest, and its changes
 LONGEST_S = 3.0  # a change that goes on longer, as in a pan, is told before it is over
 REACH_S = 2.5  # how far back from the end of a change its beginning is looked for

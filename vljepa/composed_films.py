@@ -177,6 +177,10 @@ def _check(
 
 def _camera_move(random: np.random.Generator) -> tuple[View, View]:
     """A zoom, a pan or both: two views, each anywhere inside the photo."""
-    start, end = (View(*random.uniform(width / 2, 1 - width / 2, 2).tolist(), width)
-                  for width in random.uniform(NARROWEST, 1.0, 2).tolist())
+    start, end = (_view(random, width) for width in random.uniform(NARROWEST, 1.0, 2).tolist())
     return start, end
+
+
+def _view(random: np.random.Generator, width: float) -> View:
+    x, y = random.uniform(width / 2, 1 - width / 2, 2).tolist()
+    return View(x, y, width)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 BATCH = 8  # frames encoded together: on one core, 16 take a fifth longer each (they leave the cache)
 MAX_WORKERS = 4  # batches worked on at once; with more, a clip's few batches leave the last cores idle
 _END = object()
-S, T = TypeVar("S"), TypeVar("T")
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)

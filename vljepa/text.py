@@ -53,7 +53,7 @@ class TextTokenizer:
 
     def content(self) -> Bool[Tensor, " tokens"]:
         """Which tokens are words with a meaning of their own: no function word, no piece of a word, no sign."""
-        pieces = (self._tokenizer.id_to_token(i) for i in range(self._tokenizer.get_vocab_size()))
+        pieces = (self._tokenizer.id_to_token(i) or "" for i in range(self._tokenizer.get_vocab_size()))
         return torch.tensor([len(piece) > 1 and piece.isalpha() and piece not in STOP_WORDS for piece in pieces])
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -24,10 +24,11 @@ from vljepa.composed_films import ComposedFilm, captioned_photos, compose_film
 from vljepa.labels import QUERY as LABEL_QUERY
 from vljepa.labels import label_embeddings
 from vljepa.model import VLJEPA
-from vljepa.moments import find
+from vljepa.moments import nearest
 from vljepa.photo import read_photo
 from vljepa.provenance import provenance
 from vljepa.questions import Question, daquar_questions, evaluation_questions
+from vljepa.stream import Trajectory
 from vljepa.train.photos import load_photo_set
 
 SEED = 0  # of the questions drawn; fixed, so that runs compare
@@ -236,7 +237,7 @@ def finding_moments(model: VLJEPA, data: Path, split: str) -> dict:
     """Percent of scenes that come first when a film is searched for the scene's own caption, by `vljepa.moments`.
 
     `FILMS` films of 20 captioned photos of `split` each, every caption of every scene, and the sample film with its
-    titles. A moment is right if its peak lies in the scene.
+    titles. A moment is right if its middle lies in the scene.
     """
     photos = captioned_photos(data, "flickr8k", split)
     films = [compose_film(photos, SCENES, seed=seed) for seed in range(FILMS)] if len(photos) >= SCENES else []
@@ -248,7 +249,7 @@ def finding_moments(model: VLJEPA, data: Path, split: str) -> dict:
 
 def _scenes_found(model: VLJEPA, film: ComposedFilm) -> list[bool]:
     trajectory = model.embed(film).collect()
-    return [scene.start_s <= find(model, trajectory, caption, most=1).moments[0].peak_s < scene.end_s
+    return [scene.start_s <= _middle_of_first(model, trajectory, caption) < scene.end_s
             for scene in film.scenes for caption in scene.photo.captions]
 
 
@@ -256,10 +257,17 @@ def _sample_scenes_found(model: VLJEPA) -> list[bool]:
     film = sample_films()[0]
     trajectory = model.embed(film.path).collect()
     scenes = json.loads(film.truth.read_text(encoding="utf-8"))["scenes"]
-    peaks = [(s, find(model, trajectory, s["caption"], most=1).moments[0].peak_s) for s in scenes]
+    middles = [_middle_of_first(model, trajectory, scene["caption"]) for scene in scenes]
     # a photo may come twice: either time is right
-    same = [[s for s in scenes if s["caption"] == scene["caption"]] for scene, _ in peaks]
-    return [any(s["start_s"] <= peak < s["end_s"] for s in alike) for alike, (_, peak) in zip(same, peaks, strict=True)]
+    same = [[s for s in scenes if s["caption"] == scene["caption"]] for scene in scenes]
+    return [any(s["start_s"] <= middle < s["end_s"] for s in alike)
+            for alike, middle in zip(same, middles, strict=True)]
+
+
+def _middle_of_first(model: VLJEPA, trajectory: Trajectory, caption: str) -> float:
+    """The middle, in seconds, of the moment found first; a caption too long for the model is cut, as for retrieval."""
+    best = nearest(trajectory, model.embed_text([caption])[0], most=1).moments[0]
+    return (best.start_s + best.end_s) / 2
 
 
 def classification(model: VLJEPA, photos: Photos) -> dict:

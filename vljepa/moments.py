@@ -55,14 +55,14 @@ def find(
 ) -> Found:
     """The moments of a film that a text fits best. ValueError if the text is empty or too long."""
     checked = one_text(model, text, "text to find")
-    return replace(_nearest(trajectory, model.embed_text(checked.texts)[0], most, settings), notes=checked.notes)
+    return replace(nearest(trajectory, model.embed_text(checked.texts)[0], most, settings), notes=checked.notes)
 
 
 def similar(
     trajectory: Trajectory, span: Span, most: int = MOST_MOMENTS, settings: CutSettings | None = None
 ) -> Found:
     """The moments of a film most like `span` of it, in seconds, those that overlap it left out."""
-    found = _nearest(trajectory, span_embedding(trajectory, span), most + 1, settings, leave_out=span)
+    found = nearest(trajectory, span_embedding(trajectory, span), most + 1, settings, leave_out=span)
     return replace(found, moments=found.moments[:most])
 
 
@@ -97,10 +97,11 @@ def grouped(embeddings: Float[np.ndarray, "ranked dim"], alike: float = ALIKE) -
     return groups
 
 
-def _nearest(
-    trajectory: Trajectory, sought: Float[np.ndarray, " dim"], most: int, settings: CutSettings | None,
-    leave_out: Span | None = None,
+def nearest(
+    trajectory: Trajectory, sought: Float[np.ndarray, " dim"], most: int = MOST_MOMENTS,
+    settings: CutSettings | None = None, leave_out: Span | None = None,
 ) -> Found:
+    """The moments of a film nearest to a unit embedding, but for those that overlap `leave_out`."""
     if most < 1:
         raise ValueError(f"at least 1 moment must be asked for, got {most}")
     segments, embeddings = film_segments(trajectory, settings)

@@ -14,7 +14,7 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from jaxtyping import Float
 
-from app import asking, explore
+from app import asking, explore, libraries
 from app.asking import Asked, Labelled, Searched, Star
 from app.engine import Engine, safe_name
 from app.film import place_stream
@@ -22,10 +22,12 @@ from app.jobs import Job
 from app.live_film import LiveFilms
 from app.messages import Handler, in_one_sentence
 from app.tab import tab
-from app.views import packed
+from app.views import file_url, packed
 from vljepa.ask import Answer
 from vljepa.export import harmless
+from vljepa.indexing import Outcome
 from vljepa.labels import PROMPTS
+from vljepa.library import Hit
 from vljepa.texts import split_list
 from vljepa.watched import Span, Watched
 
@@ -48,7 +50,8 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
         """What the page needs once."""
         model = engine.model
         return shared["hello"](request) | {
-            "questions": model.answers_queries, "calibrated": model.calibration is not None, "prompts": list(PROMPTS)}
+            "questions": model.answers_queries, "calibrated": model.calibration is not None, "prompts": list(PROMPTS),
+            "library": str(libraries.usual_path()) if engine.alone else None}
 
     def ask(request: dict[str, Any]) -> dict[str, Any]:
         """Answer, label or search, by `kind`; what takes longer comes as a job to look after with `outcome`."""
@@ -80,13 +83,13 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
         return found if request["kind"] == "look" else found | {"view": result_view(answer(film, request))}
 
     def outcome(request: dict[str, Any]) -> dict[str, Any]:
-        """How far a job of `ask` is, or what came of it."""
+        """How far a job is, or what came of it."""
         job = engine.jobs.get(request["job"])
         job.seen()
         if job.error:
             return {"error": job.error}
         view = {"job": job.token, "stage": job.stage, "fraction": job.fraction, "done": job.finished.is_set()}
-        return view | ({"view": result_view(job.result)} if job.result is not None else {})
+        return view | ({"view": view_of(job.result)} if job.result is not None else {})
 
     def export(request: dict[str, Any]) -> dict[str, Any]:
         """The same as `ask`, as files; returns name and content of each."""
@@ -95,8 +98,28 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
         return {"files": [{"name": f"{stem}.json", "text": as_json(result)},
                           {"name": f"{stem}.csv", "text": as_csv(result)}]}
 
+    def library(request: dict[str, Any]) -> dict[str, Any]:
+        """What the library at `path` holds."""
+        return asdict(libraries.count(engine, _text(request, "path")))
+
+    def index(request: dict[str, Any]) -> dict[str, Any]:
+        """Bring a library up to date with a folder: a job."""
+        return start(lambda job: libraries.index_folder(engine, job, _text(request, "folder"), _text(request, "path")))
+
+    def search_library(request: dict[str, Any]) -> dict[str, Any]:
+        """Moments across a library that fit a text, or that are like a span of one of its videos."""
+        path, span = _text(request, "path"), _span(request, "span")
+        if span is not None:
+            return start(lambda _: libraries.more_like(engine, path, _text(request, "video"), span))
+        return start(lambda _: libraries.find(engine, path, _text(request, "text")))
+
+    def picture(request: dict[str, Any]) -> dict[str, Any]:
+        """A still of a video of the library."""
+        found = libraries.picture(engine, _text(request, "path"), _text(request, "video"), float(request["second"]))
+        return {"url": file_url(found)}
+
     shared, films = explore.handlers(engine, uploads), LiveFilms(engine)
-    own: tuple[Handler, ...] = (hello, ask, outcome, live, export)
+    own: tuple[Handler, ...] = (hello, ask, outcome, live, export, library, index, search_library, picture)
     return {name: shared[name] for name in SHARED} | {f.__name__: in_one_sentence(f) for f in own}
 
 
@@ -142,6 +165,21 @@ def _span(request: dict[str, Any], name: str) -> Span | None:
 
 
 # --- what the page is sent -----------------------------------------------------------------------------------------
+
+
+def view_of(result: Result | libraries.Found | Outcome) -> dict[str, Any]:
+    """Whatever a job brought, for the page."""
+    if isinstance(result, Outcome):
+        broken = [{"video": Path(video).name, "why": why} for video, why in result.broken.items()]
+        return {"indexed": result.indexed, "unchanged": result.unchanged, "broken": broken, "missing": result.missing}
+    if isinstance(result, libraries.Found):
+        return {"text": result.text, "hits": [_hit_view(hit) for hit in result.hits]}
+    return result_view(result)
+
+
+def _hit_view(hit: Hit) -> dict[str, Any]:
+    return {"video": hit.video, "title": Path(hit.video).name, "start_s": hit.start_s, "end_s": hit.end_s,
+            "similarity": hit.similarity, "also": [_hit_view(other) for other in hit.also]}
 
 
 def result_view(result: Result) -> dict[str, Any]:

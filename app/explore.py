@@ -7,6 +7,7 @@ from typing import Any, get_args
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from app import libraries
 from app.banner import limits
 from app.compare import TOLERANCE_S
 from app.engine import Engine, Source, safe_name
@@ -39,7 +40,7 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
         }
 
     def open_film(request: dict[str, Any]) -> dict[str, Any]:
-        """Analyse a sample, an upload or an open film, or keep a live session; returns the job's token."""
+        """Analyse a sample, an upload, a video of a library or an open film, or keep a live session: a job."""
         if session := request.get("session"):
             return {"job": engine.keep(engine.live.viewer(str(session)).kept(str(request["title"]))).token}
         if key := request.get("film"):
@@ -48,6 +49,9 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
                 raise ValueError("the file of this film is gone; open it again from where it is")
             return {"job": engine.open(Source(film.media, film.title), request.get("query"),
                                        float(request["rate_hz"])).token}
+        if path := request.get("library"):
+            found = libraries.source(engine, str(path), str(request.get("video")))
+            return {"job": engine.open(found, request.get("query"), float(request["rate_hz"])).token}
         source = engine.sample(request["sample"]) if request.get("sample") else _upload(request, uploads)
         return {"job": engine.open(source, request.get("query"), float(request["rate_hz"])).token}
 

@@ -4,6 +4,8 @@ import base64
 import csv
 import io
 import json
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,6 +221,101 @@ def test_the_live_stream_is_remembered_for_half_a_minute(engine):
     assert told["seconds"] == 30.0
     assert len(times(told["view"])) == 60
     engine.live.shut_down()
+
+
+# --- libraries -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    inside = tmp_path / "videos"
+    inside.mkdir()
+    film(inside / "one.mp4", scenes=("red", "green"))
+    film(inside / "two.mp4", scenes=("blue", "green"))
+    (inside / "torn.mp4").write_bytes(b"no video")
+    return inside
+
+
+def done(engine, told):
+    assert "error" not in told, told
+    finished(engine.jobs.get(told["job"]))
+    return call(engine, "outcome", job=told["job"])
+
+
+def test_a_folder_is_indexed_and_searched_and_what_is_found_opens(engine, folder, tmp_path):
+    path = str(tmp_path / "library.duckdb")
+    first = done(engine, call(engine, "index", folder=str(folder), path=path))["view"]
+    assert (first["indexed"], [b["video"] for b in first["broken"]]) == (2, ["torn.mp4"])
+    again = done(engine, call(engine, "index", folder=str(folder), path=path))["view"]
+    assert (again["indexed"], again["unchanged"]) == (0, 2)
+    about = call(engine, "library", path=path)
+    assert (about["videos"], about["moments"], about["broken"]) == (2, 4, 1)
+    hits = done(engine, call(engine, "search_library", path=path, text="green"))["view"]["hits"]
+    assert (hits[0]["start_s"], hits[0]["end_s"]) == (2.0, 4.0)
+    assert {hits[0]["title"], hits[0]["also"][0]["title"]} == {"one.mp4", "two.mp4"}, "near-duplicates are one hit"
+    like = done(engine, call(engine, "search_library", path=path, video=hits[0]["video"], span=[2, 4]))["view"]["hits"]
+    assert like[0]["start_s"] == 2.0 and like[0]["video"] != hits[0]["video"]
+    picture = call(engine, "picture", path=path, video=hits[0]["video"], second=3.0)["url"]
+    assert picture.endswith(".jpg")
+    told = call(engine, "open_film", library=path, video=hits[0]["video"], query="", rate_hz=4)
+    assert finished(engine.jobs.get(told["job"])).result.title == hits[0]["title"]
+
+
+def test_only_what_the_library_knows_can_be_opened_through_it(engine, folder, tmp_path, clip):
+    path = str(tmp_path / "library.duckdb")
+    done(engine, call(engine, "index", folder=str(folder), path=path))
+    for video in (str(clip), "/etc/passwd", ""):
+        assert "knows no video" in call(engine, "open_film", library=path, video=video, query="", rate_hz=4)["error"]
+        assert "knows no video" in call(engine, "picture", path=path, video=video, second=1)["error"]
+    (folder / "one.mp4").unlink()
+    told = call(engine, "open_film", library=path, video=str(folder / "one.mp4"), query="", rate_hz=4)["error"]
+    assert "index its folder again" in told
+
+
+def test_libraries_that_cannot_be_used_are_told_in_a_sentence(engine, folder, tmp_path):
+    path = str(tmp_path / "library.duckdb")
+    assert "no library at" in call(engine, "library", path=path)["error"]
+    assert "not a folder" in call(engine, "index", folder=str(tmp_path / "absent"), path=path)["error"]
+    assert "no folder was given" in call(engine, "index", folder=" ", path=path)["error"].lower()
+    (tmp_path / "notes.txt").write_text("not a library " * 999)
+    assert "not a library" in call(engine, "library", path=str(tmp_path / "notes.txt"))["error"]
+    done(engine, call(engine, "index", folder=str(folder), path=path))
+    assert "is empty" in call(engine, "search_library", path=path, text=" ")["error"]
+    foreign = Engine(AskedColours(), "other", Store(tmp_path / "explore"))
+    foreign.model.fingerprint = "other-weights"
+    assert "cannot be mixed" in call(foreign, "search_library", path=path, text="green")["error"]
+    assert "cannot be mixed" in call(foreign, "index", folder=str(folder), path=path)["error"]
+    whole = Path(path).read_bytes()
+    Path(path).write_bytes(whole[: len(whole) // 2])
+    assert "\n" not in call(engine, "library", path=path)["error"]
+
+
+def test_libraries_are_for_who_sits_at_this_machine(engine):
+    engine.alone = False
+    assert "listens to others" in call(engine, "library", path="")["error"]
+    assert call(engine, "hello")["library"] is None
+
+
+def test_indexing_can_be_cancelled_and_keeps_what_is_done(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("app.ask.AT_ONCE_S", 0.01)
+    folder, path = tmp_path / "videos", str(tmp_path / "library.duckdb")
+    folder.mkdir()
+    for number in range(6):
+        film(folder / f"{number}.mp4", scenes=("red",))
+    engine.model.delay_s = 0.05
+    token = call(engine, "index", folder=str(folder), path=path)["job"]
+    job = engine.jobs.get(token)
+    while job.fraction == 0.0:
+        assert not job.finished.is_set()
+        time.sleep(0.01)
+    call(engine, "cancel", job=token)
+    finished(job)
+    assert job.cancelled
+    engine.model.delay_s = 0.0
+    kept = call(engine, "library", path=path)["videos"]
+    assert 0 < kept < 6
+    rest = done(engine, call(engine, "index", folder=str(folder), path=path))["view"]
+    assert (rest["indexed"], rest["unchanged"]) == (6 - kept, kept)
 
 
 # --- downloads -----------------------------------------------------------------------------------------------------

@@ -20,12 +20,12 @@ const SETTLE_MS = 250; // of a drag or of typing, before it is asked again
 const DEFAULTS = { ...CUT, mode: 'question', question: '', search: '', answers: '[]', labels: '[]', several: false, blank: false, prompts: '',
   where: 'film', library: '', folder: '' };
 const EXAMPLES = [
-  { film: 0, kind: 'question', text: 'Is there a cat?', answers: [], say: 'Is there a cat?' },
+  { film: 0, kind: 'question', text: 'Is there a motorcycle?', answers: [], say: 'Is there a motorcycle?' },
   { film: 0, kind: 'search', text: 'a motorcycle in a garage', say: 'Find a motorcycle in a garage' },
   { film: 0, kind: 'label', labels: ['astronaut', 'rocket', 'cat', 'motorcycle', 'cup of coffee', 'cheetah', 'tower', 'lion'], several: false, say: 'Which of eight things, and when?' },
 ];
 const IDEAS = {
-  question: ['Is there a cat?', 'What animal is this?', 'Is someone in the picture?', 'What colour is it?', 'Where is this?'],
+  question: ['Is there a motorcycle?', 'Is there a person?', 'What animal is this?', 'What colour is it?'],
   search: ['a cup of coffee', 'a rocket at night', 'a red motorcycle', 'an animal running', 'a person with a camera'],
 };
 
@@ -115,7 +115,7 @@ class Ask {
     this.find('part').addEventListener('click', () => this.choosePart(null));
     this.find('downloads').addEventListener('click', ({ target }) => { if (target.dataset.file) this.download(target); });
     this.root.addEventListener('click', ({ target }) => { if (target.closest('[data-idea]')) this.tryIdea(target.closest('[data-idea]').dataset.idea); });
-    this.find('sheet').addEventListener('change', (event) => this.advanced(event.target));
+    this.root.querySelector('.vlj-second > .vlj-advanced .vlj-sheet').addEventListener('change', (event) => this.advanced(event.target));
     document.addEventListener('keydown', (event) => this.key(event));
     document.addEventListener('pointerdown', ({ target }) => {
       for (const help of this.root.querySelectorAll('details[open]')) if (!help.contains(target)) help.open = false;
@@ -145,10 +145,11 @@ class Ask {
 
   catchUp() {
     if (session.state === 'start') return;
+    const { time } = session; // before this tab's own beginning at 0 becomes everybody's
     this.startWork(session.source.title);
     if (session.preview) this.preview(session.preview);
     for (const packed of session.points) this.extend(packed);
-    if (session.film) this.show(session.film);
+    if (session.film) { this.show(session.film); this.player.seek(time); }
   }
 
   key(event) {
@@ -382,8 +383,8 @@ class Ask {
   }
 
   submit() {
+    this.find('alert').hidden = true;
     if (this.library.active) {
-      this.find('alert').hidden = true;
       this.library.search({ text: this.store.settings.search });
       return;
     }
@@ -429,7 +430,7 @@ class Ask {
     const { part } = this.store;
     this.find('part').hidden = !part;
     if (part) this.find('part').firstChild.textContent = `${clockTime(part[0], true)}–${clockTime(part[1], true)}`;
-    this.find('part').setAttribute('aria-label', part ? `Only ${clockTime(part[0], true)} to ${clockTime(part[1], true)}; press to ask about the whole film` : '');
+    this.find('part').setAttribute('aria-label', part ? `Only ${clockTime(part[0], true)} to ${clockTime(part[1], true)}; press to ask about the whole film` : 'The whole film');
     const inputs = ['from', 'to'].map((name) => this.root.querySelector(`input[name=${name}]`));
     inputs.forEach((input, i) => { if (document.activeElement !== input) input.value = part ? part[i] : ''; });
   }
@@ -461,7 +462,7 @@ class Ask {
       if (this.root.dataset.state === 'start') this.complain(new Error('Choose a film first: it is asked as soon as it has been watched.'), 'note');
       return;
     }
-    this.find('alert').hidden = true;
+    if (this.find('alert').dataset.kind !== 'note') this.find('alert').hidden = true;
     this.stopAsking();
     if (this.isLive) {
       this.request = request;

@@ -6,7 +6,7 @@ import { element } from './lib.js';
 
 const CHIPS_SHOWN = 60;
 export const MODES = {
-  question: { go: 'Ask', label: 'Your question', placeholder: 'Is there a cat?', choices: 'Answers', list: 'answers',
+  question: { go: 'Ask', label: 'Your question', placeholder: 'Is someone at the table?', choices: 'Answers', list: 'answers',
     more: 'any answer, or type your own', each: 'answer',
     hint: 'Enter asks. Leave the answers empty to rank the built-in ones.',
     presets: { 'yes / no': 'yes, no', colours: 'red, orange, yellow, green, blue, white, black, brown',
@@ -73,9 +73,13 @@ export class QueryBox {
   add(input, quietly = false) {
     const [given, known] = [splitList(input.value), new Set(this.texts.map((text) => text.toLowerCase()))];
     input.value = '';
-    const fresh = given.filter((text) => !known.has(text.toLowerCase()) && known.add(text.toLowerCase()));
-    if (fresh.length < given.length) this.note(`“${shortened(given.find((text) => !fresh.includes(text)) ?? given[0])}” is there already; each ${MODES[this.mode].each} counts once.`);
+    const [fresh, again] = [[], []];
+    for (const text of given) {
+      (known.has(text.toLowerCase()) ? again : fresh).push(text);
+      known.add(text.toLowerCase());
+    }
     if (fresh.length) this.set([...this.texts, ...fresh], quietly);
+    if (again.length) this.note(`“${shortened(again[0])}” is there already; each ${MODES[this.mode].each} counts once.`);
   }
 
   set(texts, quietly = false) {

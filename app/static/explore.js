@@ -172,10 +172,11 @@ class Explore {
   // What happened before this tab was drawn for the first time.
   catchUp() {
     if (session.state === 'start') return;
+    const { time } = session; // before this tab's own beginning at 0 becomes everybody's
     this.startWork(session.source.title);
     if (session.preview) this.preview(session.preview);
     for (const packed of session.points) this.extend(packed);
-    if (session.film) this.show(session.film);
+    if (session.film) { this.show(session.film); this.player.seek(time); }
   }
 
   // The film can be played, and its path grows on the map, while it is still being read.

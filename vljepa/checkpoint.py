@@ -74,10 +74,9 @@ def load(
     CheckpointError says which file or tensor is missing, damaged or of the wrong shape, or that the memory does not
     suffice.
     """
-    folder = find(name) or _fetched(str(name), device, dtype)
-    config, checksums = _read_config(folder)
-    for file in {*checksums, *(f"{part}.safetensors" for part in _tensors_files(config))}:
-        _check_sum(folder / file, checksums)
+    folder = place(name, device, dtype)
+    check(folder)
+    config, checksums = read_config(folder)
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     number = _dtype(dtype, target)
     with memory_told(config.name, target, _bytes_needed(folder, config, number)):
@@ -128,7 +127,7 @@ def save_calibration(calibration: Calibration, name: str | Path) -> Path:
     folder = find(name)
     if folder is None:
         raise CheckpointError(f"there is no checkpoint {str(name)!r} on this machine to calibrate")
-    config, checksums = _read_config(folder)
+    config, checksums = read_config(folder)
     if calibration.fingerprint != _fingerprint(config, checksums):
         raise CheckpointError(f"the weights in {folder} changed while they were calibrated; calibrate them again")
     calibration.save(folder)
@@ -169,17 +168,28 @@ def find(name: str | Path) -> Path | None:
     return next((folder for folder in folders if (folder / "config.json").is_file()), None)
 
 
-def _fetched(name: str, device: str | None, dtype: torch.dtype | str | None) -> Path:
-    """The folder of a checkpoint that had to come from the hub; CheckpointError if there is none by that name."""
+def check(folder: Path) -> tuple[ModelConfig, list[str]]:
+    """A folder's configuration and its files; CheckpointError unless every one is there and undamaged."""
+    config, checksums = read_config(folder)
+    files = sorted({*checksums, *(f"{part}.safetensors" for part in _tensors_files(config))})
+    for file in files:
+        _check_sum(folder / file, checksums)
+    return config, files
+
+
+def place(name: str | Path, device: str | None = None, dtype: torch.dtype | str | None = None) -> Path:
+    """The folder of a checkpoint, fetched first if it has to be; CheckpointError if there is none by that name."""
     from vljepa import hub, public
 
-    if name in public.PUBLIC:
-        return public.prepare(name, device, dtype)
-    if hub.is_repository(name) and not Path(name).exists():
-        return fetch_repository(name)
+    if (folder := find(name)) is not None:
+        return folder
+    if str(name) in public.PUBLIC:
+        return public.prepare(str(name), device, dtype)
+    if hub.is_repository(str(name)) and not Path(name).exists():
+        return fetch_repository(str(name))
     known = ", ".join([*(info.name for info in list_checkpoints()), *public.PUBLIC])
     raise CheckpointError(
-        f"no checkpoint named {name!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
+        f"no checkpoint named {str(name)!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
 
 
 def fetch_repository(name: str, report: "Report | None" = None) -> Path:
@@ -187,13 +197,14 @@ def fetch_repository(name: str, report: "Report | None" = None) -> Path:
     from vljepa import hub
 
     folder = hub.fetch(name, "config.json", report=report)
-    _, checksums = _read_config(folder)
+    _, checksums = read_config(folder)
     if outside := [file for file in checksums if Path(file).name != file]:
         raise CheckpointError(f"config.json of {name} names {outside[0]}, which is outside its folder: do not use it")
     return hub.fetch(name, "config.json", *checksums, report=report)
 
 
-def _read_config(folder: Path) -> tuple[ModelConfig, dict[str, str]]:
+def read_config(folder: Path) -> tuple[ModelConfig, dict[str, str]]:
+    """What `config.json` says: the model, and the SHA-256 of each file; CheckpointError if it cannot be used."""
     try:
         described = json.loads((folder / "config.json").read_text())
         return ModelConfig.from_dict(described["model"]), described["sha256"]
@@ -277,7 +288,7 @@ def _tensors(model: VLJEPA, part: str) -> dict[str, torch.Tensor]:
 def _dtype(wished: torch.dtype | str | None, device: torch.device) -> torch.dtype:
     """The type asked for, or the device's fast one; ValueError for any but bfloat16 and float32."""
     if wished is None:
-        return _fast_dtype(device)
+        return fast_dtype(device)
     found = getattr(torch, wished, None) if isinstance(wished, str) else wished
     if found not in (torch.bfloat16, torch.float32):
         raise ValueError(f"dtype must be bfloat16 or float32, got {str(wished).removeprefix('torch.')}: float16 "
@@ -322,7 +333,7 @@ def free_bytes(device: torch.device) -> float:
     return available[0] if available and device.type == "cpu" else math.inf
 
 
-def _fast_dtype(device: torch.device) -> torch.dtype:
+def fast_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the processor multiplies it in hardware, otherwise float32."""
     if device.type == "cuda":
         return torch.bfloat16

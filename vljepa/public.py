@@ -65,8 +65,8 @@ def convert_open_vljepa(
 ) -> ModelConfig:
     """Fetch and check `best.pt`, V-JEPA 2 and both tokenizers; write their parts into `folder`."""
     config = replace(OPEN_VLJEPA, x_encoder=replace(OPEN_VLJEPA.x_encoder, repository=public.repositories[1]))
-    _fetch_tokenizer(tokenizers[0], folder / "query_tokenizer.json", config.predictor.vocabulary, report)
-    _fetch_tokenizer(tokenizers[1], folder / "text_tokenizer.json", config.y_encoder.vocabulary, report)
+    fetch_tokenizer(tokenizers[0], folder / "query_tokenizer.json", config.predictor.vocabulary, report)
+    fetch_tokenizer(tokenizers[1], folder / "text_tokenizer.json", config.y_encoder.vocabulary, report)
     _check_llama_tokenizer(folder / "query_tokenizer.json", tokenizers[0])
     path = hub.fetch(public.repositories[0], "best.pt", report=report) / "best.pt"
     report("Checking every tensor", 0.0)
@@ -95,11 +95,11 @@ def convert_joint(folder: Path, public: PublicCheckpoint, tokenizers: tuple[str,
     encoder = pretrained_x_encoder(XEncoderConfig(
         "transformers", fit="crop_bicubic" if clip else "squash_bilinear", pixels="clip" if clip else "half",
         repository=repository, pooled=True), report)
-    text = _from_pretrained(CLIPTextModelWithProjection if clip else SiglipTextModel, repository, report)
+    text = from_pretrained(CLIPTextModelWithProjection if clip else SiglipTextModel, repository, report)
     described = text.config
     y_config = YEncoderConfig("transformers", vocabulary=described.vocab_size, model=described.to_dict(),
                               max_tokens=described.max_position_embeddings)
-    _fetch_tokenizer(tokenizers[1], folder / "text_tokenizer.json", described.vocab_size, report,
+    fetch_tokenizer(tokenizers[1], folder / "text_tokenizer.json", described.vocab_size, report,
                      lower_case=not clip)
     shutil.copyfile(folder / "text_tokenizer.json", folder / "query_tokenizer.json")
     report("Converting", 0.5)
@@ -137,7 +137,7 @@ def prepare(
     `tokenizers` are the repositories of the query's and the texts' tokenizer; None takes those that the environment
     variable VLJEPA_TOKENIZERS names ("one,other"), or ungated copies. CheckpointError says what was in the way.
     """
-    public, told = PUBLIC[name], report or _print_progress()
+    public, told = PUBLIC[name], report or print_progress()
     target = cache_dir() / "checkpoints" / name
     if public.notice and report is None:  # the app shows it before anything is fetched
         print(f"{name}: {public.notice}", file=sys.stderr)
@@ -186,7 +186,7 @@ def pretrained_x_encoder(config: XEncoderConfig, report: Report) -> Any:
             encoder = build_x_encoder(config)
     except ValueError as error:
         raise CheckpointError(f"{config.repository} cannot be an X-Encoder: {error}") from None
-    loaded = _from_pretrained(type(encoder.model), config.repository, report, described)
+    loaded = from_pretrained(type(encoder.model), config.repository, report, described)
     if isinstance(encoder, ClipXEncoder):
         del loaded.predictor
     check_tensors(config.repository, loaded.state_dict(), encoder.model.state_dict())
@@ -254,7 +254,8 @@ def _read_pickle_free(path: Path) -> Mapping[str, Any]:
     return read
 
 
-def _from_pretrained(kind: Any, repository: str, report: Report, described: Any = None) -> Any:
+def from_pretrained(kind: Any, repository: str, report: Report, described: Any = None) -> Any:
+    """A class of transformers with a repository's weights, fetched; CheckpointError names tensors that do not fit."""
     weights = "model.safetensors" if hub.has_file(repository, "model.safetensors") else "pytorch_model.bin"
     folder = hub.fetch(repository, "config.json", weights, report=report)
     options = {} if described is None else {"config": described}
@@ -281,9 +282,10 @@ def _chosen_tokenizers(public: PublicCheckpoint) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def _fetch_tokenizer(
+def fetch_tokenizer(
     repository: str, target: Path, vocabulary: int, report: Report, lower_case: bool = False
 ) -> None:
+    """Write a repository's tokenizer to `target`; CheckpointError if it is damaged or of another vocabulary."""
     path = hub.fetch(repository, "tokenizer.json", report=report) / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(path))
@@ -326,7 +328,8 @@ def _need_disk(folder: Path, public: PublicCheckpoint) -> None:
                               "make room, or set VLJEPA_CACHE to a folder on another disk")
 
 
-def _print_progress() -> Report:
+def print_progress() -> Report:
+    """Bars on the terminal, one for each thing that is done."""
     bars: dict[str, tqdm] = {}
 
     def show(what: str, share: float) -> None:

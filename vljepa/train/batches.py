@@ -151,6 +151,13 @@ class MatchSource:
         return Batch(self.photos.clips(chosen, rng), queries, ["no", "yes"], owners, closed=True)
 
 
+@runtime_checkable
+class Batches(Protocol):
+    """Anything that has a batch for every step: a `Mixture`, or a stream of shards."""
+
+    def at(self, seed: int, step: int) -> tuple[str, Callable[[], Batch]]: ...
+
+
 Part = tuple[str, Source, float, int]  # name, source, weight, batch size
 
 

@@ -1,6 +1,7 @@
 """`python -m vljepa train`: which recipe, from which data, into which folder."""
 
 import argparse
+import os
 from pathlib import Path
 
 from vljepa.paths import cache_dir
@@ -8,12 +9,35 @@ from vljepa.paths import cache_dir
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `train`."""
-    parser.add_argument("recipe", choices=("everyday", "smoke"), help="smoke draws its own data and takes a minute")
+    parser.add_argument("recipe", choices=("everyday", "smoke", "paper"),
+                        help="smoke draws its own data and takes a minute; paper is for GPUs, under torchrun")
     parser.add_argument("--data", type=Path, help="folder of training data, laid out as the README says (everyday)")
     parser.add_argument("--work", type=Path, help="where features, states and logs are kept, so that a killed run "
                                                   "goes on (default: the cache folder)")
     parser.add_argument("--out", type=Path, help="folder for the checkpoint (default: in the cache folder, where "
                                                  "`load` finds it by name)")
+
+
+    _add_paper_arguments(parser)
+
+
+def _add_paper_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that the recipe `paper` alone has."""
+    group = parser.add_argument_group("paper")
+    group.add_argument("--shards", metavar="PATTERN", help="WebDataset shards to train on, such as 'data/*.tar'")
+    group.add_argument("--validation-shards", metavar="PATTERN", help="shards for validation (default: none)")
+    group.add_argument("--from", dest="start", metavar="NAME", default="open-vljepa",
+                       help="checkpoint to go on from, or `parts` for V-JEPA 2, Llama and EmbeddingGemma (%(default)s)")
+    group.add_argument("--steps", type=int, default=10_000, help="default: %(default)s")
+    group.add_argument("--batch", type=int, default=256, help="samples of all processes together (%(default)s)")
+    group.add_argument("--learning-rate", type=float, default=5e-5, help="of the predictor (%(default)s)")
+    group.add_argument("--save-every", type=int, default=200, help="steps (%(default)s)")
+    group.add_argument("--strategy", choices=("ddp", "fsdp"), default="ddp",
+                       help="fsdp shards what ddp copies to every device (%(default)s)")
+    group.add_argument("--recompute", action="store_true", help="gradient checkpointing: less memory, more time")
+    group.add_argument("--workers", type=int, default=4, help="processes that decode, for each device (%(default)s)")
+    group.add_argument("--device", help="cuda or cpu (default: a GPU if there is one)")
+    group.add_argument("--tensorboard", type=Path, metavar="DIR", help="write metrics for TensorBoard there, too")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -24,10 +48,15 @@ def run(args: argparse.Namespace) -> None:
         from vljepa.train.smoke import train_smoke
 
         train_smoke(work, out)
+    elif args.recipe == "paper":
+        from vljepa.train.paper import train_paper
+
+        train_paper(args, work, out)
     else:
         if args.data is None or not args.data.is_dir():
             raise ValueError(f"training `everyday` needs --data, a folder laid out as the README says; got {args.data}")
         from vljepa.train.everyday import train_everyday
 
         train_everyday(args.data, work, out)
-    print(f"The checkpoint is in {out}. Logs are in {work}.")
+    if int(os.environ.get("RANK", 0)) == 0:  # torchrun starts this many times
+        print(f"The checkpoint is in {out}. Logs are in {work}.")

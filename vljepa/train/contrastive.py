@@ -12,11 +12,13 @@ from torch.nn import functional as F
 from vljepa.metrics import alignment, uniformity
 from vljepa.model import VLJEPA
 from vljepa.text import pad
-from vljepa.train.batches import Mixture
+from vljepa.train.batches import Batches
 from vljepa.train.losses import info_nce, posterior
 
 Y_ENCODER_FACTOR = 0.05  # arXiv:2512.10942, table on the Y-Encoder's learning rate
 TEXTS_AT_ONCE = 128
+# predictions, targets, owners and the targets' names -> those of all processes
+Gather = Callable[[Tensor, Tensor, Tensor, list[str]], tuple[Tensor, Tensor, Tensor]]
 
 
 class ContrastiveArm(nn.Module):
@@ -27,7 +29,7 @@ class ContrastiveArm(nn.Module):
     """
 
     def __init__(
-        self, model: VLJEPA, mixture: Mixture, seed: int, validation: Callable[[], dict[str, float]],
+        self, model: VLJEPA, mixture: Batches, seed: int, validation: Callable[[], dict[str, float]],
         y_encoder_factor: float = Y_ENCODER_FACTOR,
     ) -> None:
         super().__init__()
@@ -38,6 +40,7 @@ class ContrastiveArm(nn.Module):
         self.log_answer_temperature = nn.Parameter(torch.tensor(0.05).log())  # few answers need other contrasts
         self._factor, self._seed, self._mixture, self._validation = y_encoder_factor, seed, mixture, validation
         self._known: dict[str, Tensor] = {}  # embeddings of texts, kept while the Y-Encoder rests
+        self.gather: Gather | None = None  # set where several processes share a batch
         self._model = (model,)  # in a tuple, so that its frozen parts are not saved with the arm
 
     def module(self) -> nn.Module:
@@ -66,6 +69,8 @@ class ContrastiveArm(nn.Module):
         texts = self.embed_texts(batch.texts) if self._factor else self._known_embeddings(batch.texts)
         # a target is one text or the mean of two; texts that own nothing stay as negatives
         targets, owner = _targets(texts, batch.owners.to(model.device))
+        if self.gather is not None:
+            predicted, targets, owner = self.gather(predicted, targets, owner, _keys(batch.texts, batch.owners))
         log_temperature = self.log_answer_temperature if batch.closed else self.log_temperature
         temperature = log_temperature.clamp(np.log(0.01), np.log(0.2)).exp()
         loss = (posterior if batch.closed else info_nce)(predicted, targets, owner, temperature)
@@ -97,6 +102,11 @@ class ContrastiveArm(nn.Module):
     def validate(self) -> dict[str, float]:
         """Whatever the recipe measures on held-out photos."""
         return self._validation()
+
+
+def _keys(texts: list[str], owners: Tensor) -> list[str]:
+    """What tells the targets of `_targets` apart."""
+    return texts if owners.shape[1] == 1 else ["\n".join(texts[i] for i in row) for row in owners.tolist()]
 
 
 def _targets(texts: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:

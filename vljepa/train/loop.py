@@ -48,38 +48,70 @@ class Arm(Protocol):
     def validate(self) -> dict[str, float]: ...
 
 
-def train(arm: Arm, schedule: Schedule, folder: Path, name: str, device: torch.device) -> None:
+class Alone:
+    """How the loop runs in one process; `vljepa.train.parallel` has the same for many."""
+
+    rank, world = 0, 1
+
+    def wrap(self, arm: Arm) -> Callable[[int], tuple[Tensor, dict[str, Any]]]:
+        """What gives the loss of a step."""
+        return arm.loss
+
+    def clip(self, module: nn.Module) -> None:
+        """Scale all gradients so that their joint norm is at most 1."""
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+
+    def state(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+        """What a later run needs to go on, as tensors and plain values."""
+        return {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
+
+    def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+        """Take up what `state` made."""
+        module.load_state_dict(state["module"])
+        optimiser.load_state_dict(state["optimiser"])
+
+
+def train(
+    arm: Arm, schedule: Schedule, folder: Path, name: str, device: torch.device, processes: Alone | None = None,
+    tensorboard: Path | None = None,
+) -> None:
     """Train `arm` to the end of `schedule`, or go on from where a killed run last saved.
 
-    Writes `folder/NAME.state.pt` (weights, optimiser, step; read as tensors only) and `folder/NAME.log.jsonl`.
+    Writes `folder/NAME.state.pt` (weights, optimiser, step; read as tensors only) and `folder/NAME.log.jsonl`, and the
+    log's numbers for TensorBoard into a folder if one is given. ValueError if that is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    processes = processes or Alone()
+    loss_of = processes.wrap(arm)  # before the optimiser: it may replace parameters
     groups = [{"params": list(p), "factor": factor} for p, factor in arm.groups()]
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=schedule.weight_decay)
     state_path = folder / f"{name}.state.pt"
-    start = _restore(arm.module(), optimiser, state_path)
-    log = _Log(folder / f"{name}.log.jsonl", start)
+    start = _restore(processes, arm.module(), optimiser, state_path)
+    first = processes.rank == 0  # it alone writes
+    log = _Log(folder / f"{name}.log.jsonl", start, tensorboard) if first else None
     end = schedule.steps if schedule.stop is None else schedule.stop
-    bar = tqdm(range(start, end), initial=start, total=end, desc=name, mininterval=5.0)
+    bar = tqdm(range(start, end), initial=start, total=end, desc=name, mininterval=5.0, disable=not first)
     arm.module().train()
     for step in bar:
-        torch.manual_seed(step)  # dropout too is the same after a resume
+        # dropout too is the same after a resume, and differs between processes
+        torch.manual_seed(step * processes.world + processes.rank)
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step) * group["factor"]
         with torch.autocast(device.type, torch.bfloat16):
-            loss, said = arm.loss(step)
+            loss, said = loss_of(step)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(arm.module().parameters(), 1.0)
+        processes.clip(arm.module())
         optimiser.step()
         said = {"loss": loss.item(), **said}
         last = step + 1 == end
         if last or (step + 1) % schedule.validate_every == 0:
             said |= _validated(arm)
-        log.write(step, said)
+        if log is not None:
+            log.write(step, said)
         bar.set_postfix({k: f"{v:.3f}" for k, v in said.items() if isinstance(v, float)}, refresh=False)
         if last or (step + 1) % schedule.save_every == 0:
-            _save(arm.module(), optimiser, step + 1, state_path)
+            _save(processes, arm.module(), optimiser, step + 1, state_path)
     arm.module().eval()
 
 
@@ -90,25 +122,27 @@ def _validated(arm: Arm) -> dict[str, float]:
     return said
 
 
-def _restore(module: nn.Module, optimiser: torch.optim.Optimizer, path: Path) -> int:
+def _restore(processes: Alone, module: nn.Module, optimiser: torch.optim.Optimizer, path: Path) -> int:
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
-    module.load_state_dict(state["module"])
-    optimiser.load_state_dict(state["optimiser"])
+    state = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
+    processes.restore(module, optimiser, state)
     return int(state["step"])
 
 
-def _save(module: nn.Module, optimiser: torch.optim.Optimizer, step: int, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save({"module": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, partial)
-    partial.replace(path)
+def _save(processes: Alone, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, path: Path) -> None:
+    state = processes.state(module, optimiser)  # all of them take part
+    if processes.rank == 0:
+        partial = path.with_suffix(".partial")
+        torch.save({**state, "step": step}, partial)
+        partial.replace(path)
 
 
 class _Log:
     """One JSON object a step, with seconds since this process began; lines beyond the resumed step are dropped."""
 
-    def __init__(self, path: Path, start: int) -> None:
+    def __init__(self, path: Path, start: int, tensorboard: Path | None = None) -> None:
+        self._board = None if tensorboard is None else _board(tensorboard, start)
         lines = path.read_text().splitlines() if path.exists() else []
         kept = [line for line in lines if json.loads(line)["step"] < start]
         path.write_text("".join(f"{line}\n" for line in kept))
@@ -119,6 +153,19 @@ class _Log:
         rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in said.items()}
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step, "seconds": seconds, **rounded}) + "\n")
+        if self._board is not None:
+            for key, value in said.items():
+                if isinstance(value, float):
+                    self._board.add_scalar(key, value, step)
+            self._board.flush()
+
+
+def _board(folder: Path, start: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("--tensorboard needs a package: python -m pip install -r requirements-scale.txt") from None
+    return SummaryWriter(str(folder), purge_step=start)
 
 
 def timed_progress() -> Callable[[str, int, int], None]:

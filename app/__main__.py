@@ -7,7 +7,6 @@ import sys
 
 # both are read when gradio and the hub client are imported
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
@@ -15,11 +14,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the app; returns the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
+    from app.access import check_host, users
     from app.server import prepare, serve  # seconds to import, so not for --help
     from vljepa.errors import VLJEPAError
 
     try:
-        serve(prepare(options.checkpoint, options.device), options.host, options.port)
+        allowed = users(options.auth)
+        check_host(options.host, allowed, options.no_auth)
+        serve(prepare(options.checkpoint, options.device), options.host, options.port, allowed=allowed)
     except (VLJEPAError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -37,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine "
                         "only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
+    parser.add_argument("--auth", metavar="USER:FILE", action="append", default=[], help="who may use the app, and a "
+                        "file that holds the password; may be repeated (also VLJEPA_AUTH=USER:PASSWORD)")
+    parser.add_argument("--no-auth", action="store_true", help="let everybody use it who can reach --host")
     return parser
 
 

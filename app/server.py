@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app import api, ask, explore, learn, live
+from app.access import Users
 from app.assets import plotly_path, publish, template
 from app.banner import banner
 from app.engine import Engine
@@ -55,8 +56,11 @@ def page(engine: Engine, published: Path) -> gr.Blocks:
     return blocks
 
 
-def serve(engine: Engine, host: str, port: int | None, block: bool = True) -> str:
-    """Start serving; returns the address. With `block` it returns when the server is stopped."""
+def serve(engine: Engine, host: str, port: int | None, block: bool = True, allowed: Users | None = None) -> str:
+    """Start serving; returns the address. With `block` it returns when the server is stopped.
+
+    `allowed` are the names and passwords that may use it; none: everybody who can reach `host`.
+    """
     free = free_port(host, port)
     engine.alone = host in OWN_HOSTS
     published = publish(engine.store.root.parent / "page")
@@ -65,7 +69,7 @@ def serve(engine: Engine, host: str, port: int | None, block: bool = True) -> st
     blocks = page(engine, published)
     _, address, _ = blocks.queue(max_size=64, default_concurrency_limit=8).launch(
         server_name=host, server_port=free, share=False, quiet=True, prevent_thread_lock=True, footer_links=[],
-        max_file_size=LARGEST_UPLOAD, ssr_mode=False, show_error=True, mcp_server=True,
+        auth=allowed or None, max_file_size=LARGEST_UPLOAD, ssr_mode=False, show_error=True, mcp_server=True,
         theme=theme(), head=_head(published))
     print(f"Ready: open {address} in a browser. Ctrl+C stops the app.", flush=True)
     if block:

@@ -28,6 +28,7 @@ DELEGATED = {
     "classify": ("vljepa.classify_cli", "say which of your labels fits a video, also over time"),
     "index": ("vljepa.index_cli", "bring a library of videos up to date with a folder"),
     "search": ("vljepa.search_cli", "find moments in a library of videos"),
+    "push": ("vljepa.push", "share a checkpoint on the model hub"),
     "train": ("vljepa.train.cli", "train a checkpoint from a folder of data"),
     "calibrate": ("vljepa.calibrate", "fit probabilities to validation data and store them with a checkpoint"),
     "evaluate": ("vljepa.evaluate", "measure a checkpoint and write metrics.json"),

@@ -6,7 +6,7 @@
 - `memory_60min_over_6min`: peak memory of analysing an hour over that of six minutes, each in a fresh process
 
 `python -m vljepa bench live` measures the live loop: see `vljepa.bench_live`; `bench library` the library of videos:
-see `vljepa.bench_library`.
+see `vljepa.bench_library`; `bench gpu` a GPU: see `vljepa.bench_gpu`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vljepa import bench_library, bench_live
+from vljepa import bench_gpu, bench_library, bench_live
 from vljepa.provenance import provenance
 
 if TYPE_CHECKING:
@@ -44,15 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="NAME", default="everyday", help="default: %(default)s")
     parser.add_argument("--skip", metavar="KEY", action="append", default=[], choices=tuple(MEASURES),
                         help="leave one out, such as memory_60min_over_6min, which takes minutes; may be repeated")
-    kinds = parser.add_subparsers(metavar="live | library", dest="kind")
+    kinds = parser.add_subparsers(metavar="live | library | gpu", dest="kind")
     bench_live.add_arguments(kinds.add_parser("live", help="measure the live loop instead",
                                               description="Measure the live loop on this machine."))
     bench_library.add_arguments(kinds.add_parser("library", help="measure indexing and searching instead",
                                                  description="Measure a library of videos on this machine."))
+    bench_gpu.add_arguments(kinds.add_parser("gpu", help="measure a GPU instead",
+                                             description="Measure windows a second on a GPU."))
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print a table, and write the JSON if asked."""
+    if args.kind == "gpu":
+        return bench_gpu.run(args)
     if args.kind == "live":
         return bench_live.run(args)
     if args.kind == "library":

@@ -29,7 +29,7 @@ class Share:
         return "share", self.make
 
     def make(self):
-        tokens = torch.randn(8, 2, 5, 1400, generator=torch.Generator().manual_seed(3))[..., :WIDTH]
+        tokens = torch.randn(8, 2, 5, WIDTH, generator=torch.Generator().manual_seed(3))
         texts = list(dict.fromkeys(TEXTS[i] for i in self.rows))
         owners = torch.tensor([[texts.index(TEXTS[i])] for i in self.rows])
         return Batch(tokens[list(self.rows)], ["what is it"] * len(self.rows), texts, owners)

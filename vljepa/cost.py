@@ -1,7 +1,7 @@
 """What a window costs: its floating-point operations, counted on a model without weights, and what a device can do."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -51,8 +51,10 @@ class _Held:
 
 
 @cache
-def _cost(_: str, held: _Held) -> WindowCost:
-    config = held.config
+def _cost(name: str, held: _Held) -> WindowCost:
+    assert name, "what the cache tells configurations apart by"
+    # named colours are counted out of the pixels, at next to no cost
+    config = replace(held.config, x_encoder=replace(held.config.x_encoder, colour_parts=0))
     side, window = config.x_encoder.image_size, config.predictor.window_frames
     with torch.device("meta"):
         x_encoder = build_x_encoder(config.x_encoder)

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.nn.functional import all_gather
 from torch.distributed.tensor import DTensor
@@ -48,13 +49,14 @@ class Parallel(Alone):
         if isinstance(arm, ContrastiveArm):
             arm.gather = gather_batch
         if self.strategy == "ddp":
-            return DistributedDataParallel(_Step(arm))
+            # a step uses one of the two temperatures, and DDP must know that the other gets no gradient
+            return DistributedDataParallel(_Step(arm), find_unused_parameters=True)
         for part in arm.module().children():
             self._shard(part)
         return arm.loss
 
     def _shard(self, part: nn.Module) -> None:
-        mesh = dist.init_device_mesh(self.device.type, (self.world,))
+        mesh = init_device_mesh(self.device.type, (self.world,))
         half = self.device.type == "cuda"
         policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
         for blocks in [module for module in part.modules() if isinstance(module, nn.ModuleList)]:

@@ -106,7 +106,7 @@ export class MapView {
   draw(film, map) {
     const [x, y] = unpack(map.xy, 2);
     const [X, Y, Z] = unpack(map.xyz, 3);
-    this.root.querySelector('.vlj-fit').setAttribute('aria-pressed', String(map.kind === 'own'));
+    this.root.querySelector('.vlj-fit')?.setAttribute('aria-pressed', String(map.kind === 'own')); // not every tab fits maps
     const trails = Math.max(0, film.lag_s - 0.5 / film.rate_hz); // a point speaks of the middle of its window
     this.path = { x, y, X, Y, Z, t: x.map((_, i) => i * map.stride / film.rate_hz - trails) };
     this.kind = map.kind;

@@ -100,7 +100,9 @@ def film(seed: int | list[int], events: int, fps: float = 12.0, unseen: bool = F
     A scene that has nothing more to do gives way to a new one, as a cut.
     """
     rng = np.random.default_rng(seed)
-    seconds, pause, parts, motions = 1.5, 0.5, [], []
+    seconds, pause = 1.5, 0.5
+    parts: list[np.ndarray] = []
+    motions: list[Motion] = []
     state, view = start_states(rng, 1, unseen), random_view(rng, 1, 2)
     long = round(fps * (seconds + pause))
     for index in range(events):

@@ -1,7 +1,8 @@
 """Draws the README's picture of the app: `python -m docs.make_screenshots [--checkpoint everyday]`.
 
-Starts the app, opens a sample film in Chromium, and writes `docs/app.png`; with `--all` also `docs/app-dark.png` (3-D)
-and `docs/app-phone.png`. The film is blurred: its photographs are not ours to publish. Needs what the tests need.
+Starts the app, plays and opens a sample film in Chromium, and writes `docs/live.png` and `docs/app.png`; with `--all`
+also the dark ones (3-D) and the phone's, `docs/live-dark.png` and so on. The films are blurred: their photographs are
+not ours to publish. Needs what the tests need.
 """
 
 import argparse
@@ -26,8 +27,11 @@ def main() -> None:
     options = parser.parse_args()
     with served("-m", "app", "--checkpoint", options.checkpoint) as (address, _), sync_playwright() as playwright:
         browser = launch(playwright)
+        live_picture(browser, address, "live.png", DESK, "light")
         picture(browser, address, options, "app.png", DESK, "light")
         if options.all:
+            live_picture(browser, address, "live-dark.png", DESK, "dark", dimensions=3)
+            live_picture(browser, address, "live-phone.png", PHONE, "light")
             picture(browser, address, options, "app-dark.png", DESK, "dark", dimensions=3)
             picture(browser, address, options, "app-phone.png", PHONE, "light")
 
@@ -35,10 +39,7 @@ def main() -> None:
 def picture(browser: Browser, address: str, options: argparse.Namespace, name: str, size: dict[str, int],
             scheme: str, dimensions: int = 2) -> None:
     """Open the film, stand in a segment, and take one picture."""
-    context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=1)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.goto(address)
+    page = visit(browser, address, size, scheme)
     page.get_by_role("tab", name="Explore", exact=True).click()
     page.locator(".vlj-sample").nth(options.film).click()
     page.wait_for_selector(".vlj-explore[data-state=ready]")
@@ -50,9 +51,36 @@ def picture(browser: Browser, address: str, options: argparse.Namespace, name: s
         page.get_by_role("button", name="3D").click()
         page.wait_for_timeout(4000)
     page.wait_for_timeout(4000)  # the player's own controls fade
+    keep(page, name)
+
+
+def live_picture(browser: Browser, address: str, name: str, size: dict[str, int], scheme: str,
+                 dimensions: int = 2) -> None:
+    """Play the sample film live until the curve has filled its half minute, and take one picture."""
+    page = visit(browser, address, size, scheme)
+    page.wait_for_selector(".vlj-live[data-ready]")
+    page.add_style_tag(content=".vlj-eye, .vlj-shot { filter: blur(22px) saturate(1.4) }")
+    page.locator(".vlj-source").select_option(index=1)
+    page.locator(f"[data-dimensions='{dimensions}']").click()
+    page.locator(".vlj-go").click()
+    page.wait_for_function("parseInt(document.querySelector('[data-count=uniform]').textContent) > 32")
+    page.mouse.move(2, 2)
+    keep(page, name)
+
+
+def visit(browser: Browser, address: str, size: dict[str, int], scheme: str) -> Page:
+    """A page of the app in a window of its own."""
+    page = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=1).new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    return page
+
+
+def keep(page: Page, name: str) -> None:
+    """Take the picture and close the window."""
     page.screenshot(path=DOCS / name)
     print(f"wrote {DOCS / name}")
-    context.close()
+    page.context.close()
 
 
 def stand_in(page: Page, segment: int) -> None:

@@ -11,6 +11,7 @@ const START = { 2: { x: 0, y: 0, zoom: 1 }, 3: { yaw: 0.6, pitch: 0.35, zoom: 1 
 const NEAR_PX = 16;
 const GLIDE_MS = 140;
 const PULSE_MS = 700;
+const FLUENT_MS = 40; // where a frame takes longer, gliding would cost updates: the dot jumps instead
 const still = matchMedia('(prefers-reduced-motion: reduce)');
 
 export class Cloud {
@@ -24,6 +25,7 @@ export class Cloud {
     this.dimensions = 2;
     this.landmarks = null;
     this.trail = [];
+    this.frameMs = 16; // how long a frame takes here, by and by
     this.at = null; // where the dot is drawn, in map coordinates
     this.listen();
     new ResizeObserver(() => this.redraw()).observe(box);
@@ -54,16 +56,25 @@ export class Cloud {
     const last = this.trail.at(-1);
     const goal = last ?? null;
     cancelAnimationFrame(this.gliding);
-    if (!glide || !before || !goal || still.matches) { this.at = goal; this.drawDot(); return; }
+    if (!glide || !before || !goal || still.matches || !this.fluent()) { this.at = goal; this.drawDot(); return; }
     if (before.segment !== goal.segment) this.pulseAt = performance.now();
     const start = performance.now();
+    let shownAt = start;
     const step = (now) => {
+      if (now > shownAt) this.frameMs += 0.2 * (now - shownAt - this.frameMs);
+      shownAt = now;
       const part = Math.min(1, Math.max(0, (now - start) / GLIDE_MS));
       this.at = part < 1 ? between(before, goal, 1 - (1 - part) ** 2) : goal;
       this.drawDot();
       if (part < 1 || now - (this.pulseAt ?? -1e9) < PULSE_MS) this.gliding = requestAnimationFrame(step);
     };
     step(start);
+  }
+
+  // Whether this machine draws quickly enough to glide; one that did not is asked again from time to time.
+  fluent() {
+    if (this.frameMs > FLUENT_MS) this.frameMs *= 0.99;
+    return this.frameMs <= FLUENT_MS;
   }
 
   reset() {

@@ -57,7 +57,8 @@ export function canvasContext(canvas) {
   const ratio = window.devicePixelRatio || 1;
   const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
   if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
-  const context = canvas.getContext('2d');
+  // drawn by the CPU: a few hundred strokes are nothing to it, and waiting for a slow graphics card stops the page
+  const context = canvas.getContext('2d', { willReadFrequently: true });
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   return { context, width, height };

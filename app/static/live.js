@@ -251,6 +251,7 @@ class Live {
   showLedger({ windows, decodes, uniform_1hz: uniform, dropped, stage_ms: stages, model_share: share }) {
     this.put('windows', windows);
     this.put('decodes', decodes);
+    this.find('plural').textContent = decodes === 1 ? 'sentence' : 'sentences';
     this.put('uniform', uniform);
     this.put('dropped', dropped);
     this.put('saved', uniform > decodes ? `${Math.round(100 * (1 - decodes / uniform))} %` : '–');

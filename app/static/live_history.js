@@ -30,6 +30,7 @@ export class History {
       jpeg: this.picture(captured) };
     if (!this.updates.length || segment !== this.updates.at(-1).segment) {
       this.firsts.push({ index: segment, start_s: boundary ?? t });
+      this.recolour(segment, boundary ?? t);
     }
     this.updates.push(update);
     if (this.updates.length > PICTURES) this.updates[this.updates.length - PICTURES - 1].jpeg = null;
@@ -37,10 +38,16 @@ export class History {
     return true;
   }
 
+  // A boundary is found a little after it was: what came since belongs to the new segment.
+  recolour(segment, start_s) {
+    for (let i = this.updates.length - 1; i >= 0 && this.updates[i].t >= start_s; i--) this.updates[i].segment = segment;
+  }
+
   forget() {
     this.updates.splice(0, this.updates.length - KEPT);
     const first = this.updates[0].segment;
     this.firsts = this.firsts.filter(({ index }) => index >= first);
+    for (const index of this.captions.keys()) if (index < first) this.captions.delete(index);
   }
 
   caption({ segment, text, start_s }) {

@@ -31,8 +31,9 @@ export class Link {
       const rest = resting();
       const wait = rest ? 0.2 : due - at;
       if (wait > 0) await sleep(wait);
-      const jpeg = rest ? null : source.grab();
       const captured = now();
+      const jpeg = rest ? null : await source.grab();
+      if (generation !== this.generation) return;
       if (!jpeg && !(source.onServer && !rest) && captured - toldAt < SIGN_OF_LIFE_S) { if (!rest) await sleep(0.03); continue; }
       due = captured + 1 / rate();
       toldAt = captured;

@@ -16,13 +16,42 @@ class PageVideo {
     this.onTrouble = () => {};
   }
 
-  grab() {
+  async grab() {
     const { video, canvas } = this;
     if (video.readyState < 2 || !video.videoWidth || video.paused) return null;
-    const { videoWidth: width, videoHeight: height } = video;
-    const [w, h] = this.cropped ? [Math.min(width, height), Math.min(width, height)] : [width, height];
-    this.context.drawImage(video, (width - w) / 2, (height - h) / 2, w, h, 0, 0, canvas.width, canvas.height);
+    if (!await this.copied()) this.drawn();
     return canvas.toDataURL('image/jpeg', QUALITY).split(',')[1];
+  }
+
+  // Through memory: drawing a video asks the graphics card, and where that is busy the whole page waits, half a second
+  // with a software one. False where the browser cannot, or the camera is held upright and the frame lies.
+  async copied() {
+    if (this.noCopy || !window.VideoFrame) return false;
+    let frame = null;
+    try {
+      frame = new VideoFrame(this.video);
+      const { width, height } = frame.visibleRect;
+      if (frame.rotation || width !== this.video.videoWidth) return false;
+      const bytes = frame.allocationSize({ format: 'RGBA' });
+      if (this.buffer?.length !== bytes) this.buffer = new Uint8ClampedArray(bytes);
+      await frame.copyTo(this.buffer, { format: 'RGBA' });
+      this.context.putImageData(shrunk(this.buffer, width, this.part(width, height), this.canvas.width), 0, 0);
+      return true;
+    } catch {
+      this.noCopy = true;
+      return false;
+    } finally { frame?.close(); }
+  }
+
+  drawn() {
+    const { video, canvas } = this;
+    this.context.drawImage(video, ...this.part(video.videoWidth, video.videoHeight), 0, 0, canvas.width, canvas.height);
+  }
+
+  // [left, top, width, height] of what the model looks at.
+  part(width, height) {
+    const side = Math.min(width, height);
+    return this.cropped ? [(width - side) / 2, (height - side) / 2, side, side] : [0, 0, width, height];
   }
 
   get aspect() { return this.cropped ? 1 : this.video.videoWidth / this.video.videoHeight || 1; }
@@ -30,6 +59,33 @@ class PageVideo {
   pause() { this.video.pause(); }
 
   async resume() { await this.video.play(); }
+}
+
+// A part of an RGBA picture of `stride` pixels a row as a square, bilinearly, as the training photos were.
+function shrunk(pixels, stride, [left, top, width, height], side) {
+  const square = new ImageData(side, side);
+  const place = (i, from, size) => {
+    const at = Math.min(Math.max((i + 0.5) * size / side - 0.5, 0), size - 1);
+    const low = Math.floor(at);
+    return [Math.floor(from) + low, Math.floor(from) + Math.min(low + 1, size - 1), at - low];
+  };
+  const columns = Array.from({ length: side }, (_, i) => place(i, left, width));
+  let out = 0;
+  for (let row = 0; row < side; row++) {
+    const [y0, y1, down] = place(row, top, height);
+    const [a, b] = [y0 * stride, y1 * stride];
+    for (const [x0, x1, right] of columns) {
+      const [p, q, r, s] = [4 * (a + x0), 4 * (a + x1), 4 * (b + x0), 4 * (b + x1)];
+      for (let c = 0; c < 3; c++) {
+        const upper = pixels[p + c] + (pixels[q + c] - pixels[p + c]) * right;
+        const lower = pixels[r + c] + (pixels[s + c] - pixels[r + c]) * right;
+        square.data[out + c] = upper + (lower - upper) * down;
+      }
+      square.data[out + 3] = 255;
+      out += 4;
+    }
+  }
+  return square;
 }
 
 export class BrowserCamera extends PageVideo {
@@ -113,7 +169,7 @@ export class ServerSource {
 
   async open() {}
 
-  grab() { return null; }
+  async grab() { return null; }
 
   close() {}
 

@@ -15,6 +15,7 @@ export class LiveTimeline {
     [this.history, this.onThreshold, this.onScrub] = [history, onThreshold, onScrub];
     for (const part of ['track', 'curve', 'chips', 'handle', 'cursor', 'axis', 'novel']) this[part] = root.querySelector(`.vlj-${part}`);
     this.pool = [];
+    this.measure();
     this.threshold = null;
     this.automatic = true;
     this.scrubbed = null; // the second that a frozen picture shows
@@ -31,15 +32,18 @@ export class LiveTimeline {
     return this.held;
   }
 
-  get width() { return Math.max(1, this.track.clientWidth - MARGIN_PX); }
+  // Read once for each drawing: between writes, every look at a size would lay the page out anew.
+  measure() {
+    this.width = Math.max(1, this.track.clientWidth - MARGIN_PX);
+    this.height = this.curve.clientHeight;
+  }
 
   x(second) { return (second - this.end + SPAN_S) / SPAN_S * this.width; }
 
   second(x) { return this.end - SPAN_S + x / this.width * SPAN_S; }
 
   y(value) {
-    const height = this.curve.clientHeight;
-    return height - 3 - Math.min(1, value / TOP) * (height - 8);
+    return this.height - 3 - Math.min(1, value / TOP) * (this.height - 8);
   }
 
   scrub(second) {
@@ -49,6 +53,7 @@ export class LiveTimeline {
   }
 
   draw() {
+    this.measure();
     const { context, width, height } = canvasContext(this.curve);
     if (!width) return;
     const from = this.end - SPAN_S - 1;

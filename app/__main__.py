@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+from pathlib import Path
 
 # both are read when gradio and the hub client are imported
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -14,6 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the app; returns the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
+    if _is_here(options.checkpoint):  # then nobody has anything to ask of a hub, gradio neither
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from app.access import check_host, users
     from app.server import prepare, serve  # seconds to import, so not for --help
     from vljepa.errors import VLJEPAError
@@ -28,6 +31,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped.")
     return 0
+
+
+def _is_here(checkpoint: str) -> bool:
+    """Whether a checkpoint lies on this machine; told without importing what reads HF_HUB_OFFLINE."""
+    from vljepa.paths import cache_dir
+
+    shipped = Path(__file__).resolve().parent.parent / "checkpoints"
+    return any((folder / checkpoint).is_dir() for folder in (shipped, cache_dir() / "checkpoints", Path()))
 
 
 def _parser() -> argparse.ArgumentParser:

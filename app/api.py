@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 from gradio.utils import get_upload_folder
 
 from app.engine import Engine
@@ -26,7 +27,7 @@ from vljepa.watched import Span, Watched, watch
 def build(engine: Engine) -> None:
     """Add the endpoints to the surrounding `gr.Blocks`."""
     for function in functions(engine):
-        gr.api(_told(function), api_name=function.__name__, concurrency_limit=2, concurrency_id="programs")
+        api(_told(function), api_name=function.__name__, concurrency_limit=2, concurrency_id="programs")
 
 
 def functions(engine: Engine) -> list[Callable[..., Any]]:

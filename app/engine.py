@@ -105,10 +105,11 @@ class Engine:
         """
         film = self.film(key)
         source, rate_hz = film.source or film.media, film.trajectory.rate_hz
-        if film.watched is None:
-            if source is None or not source.is_file():
-                raise VideoError(f"{film.title} is not where it was opened from any more: open it again, then ask")
-            film.watched = load_watched(self.model, self.cache.folder(source, self.model.fingerprint, rate_hz))
+        if film.watched is not None:
+            return film.watched
+        if source is None or not source.is_file():
+            raise VideoError(f"{film.title} is not where it was opened from any more: open it again, then ask")
+        film.watched = load_watched(self.model, self.cache.folder(source, self.model.fingerprint, rate_hz))
         if film.watched is None:
             job.report("Waiting for another film to finish", 0.0)
             with _PatientLock(self._reading, job):

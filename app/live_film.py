@@ -61,7 +61,7 @@ class LiveFilm(Watched):
         steps = np.arange(start, stop)
         if len(new := np.array([k for k in steps if self._first + k not in rows], dtype=int)):
             rows.update(zip((self._first + new).tolist(), self._predict(new, query), strict=True))
-        return Predictions(steps * STEP_S, np.stack([rows[self._first + k] for k in steps]))
+        return Predictions(steps * STEP_S, np.stack([rows[self._first + k] for k in range(start, stop)]))
 
     def _add(self, frames: FrameLog, newest_s: float) -> None:
         next_s = self.start_s + self.end_s

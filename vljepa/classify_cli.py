@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         args.csv.write_text(found.to_csv(), encoding="utf-8", newline="")
     if args.json:
         return print_json(found.to_dict(args.over_time))
-    probable = found.probabilities or [None] * len(found.labels)
+    probable: list[float | None] = [*found.probabilities] if found.probabilities else [None] * len(found.labels)
     order = sorted(range(len(found.labels)), key=lambda i: -found.similarities[i])
     print(columns(("prob", "sim", "label"), [
         (percent(probable[i]), f"{found.similarities[i]:.3f}", found.labels[i]) for i in order]))

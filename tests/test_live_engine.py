@@ -41,6 +41,11 @@ class LiveColourModel(ColourModel):
     def encode_frames(self, frames):
         return torch.from_numpy(frames.reshape(len(frames), 1, -1, 3).mean(axis=2))
 
+    def encode_clips(self, _clips):
+        raise AssertionError("this model sees frames one by one")
+
+    fill = encode_clips
+
     def predict(self, visual_tokens, _query=None):
         return np.stack([unit(tokens[-1, 0].numpy()) for tokens in visual_tokens])
 
@@ -191,7 +196,7 @@ def test_a_session_becomes_a_film_with_its_own_cuts_beside_wards(engine):
     assert job.finished.wait(30) and job.error is None, job.error
     film = job.result
     engine.live.close(TOKEN)
-    assert film.reference_s == [pytest.approx(3.0, abs=0.3)]
+    assert film.reference_s == [pytest.approx(3.0, abs=0.6)]
     with open_video(film.media) as video:
         assert (video.info.width, video.info.height) == (512, 288)
         seconds = [frame.time_s for frame in video.frames(4.0, (8, 8))]

@@ -198,8 +198,8 @@ def test_the_auto_cut_finds_the_scenes_of_the_sample_films(tmp_path: Path) -> No
         hits = sum(min(abs(cut - boundary) for boundary in [*found, -9.0]) <= 1.0 for cut in cuts)
         assert 2 * hits / (len(found) + len(cuts)) >= 0.8, film.name
         late = [min((boundary - s["start_s"] for boundary in found), key=abs) for s in scenes if not s["dissolve_s"]]
-        # a step is 0.25 s: some boundaries come out early and some late, but not all of them late
-        assert all(abs(seconds) < 0.3 for seconds in late) and abs(sum(late)) <= 0.1 * len(late), (film.name, late)
+        # a step is 0.25 s: boundaries come out up to a step and a half early or late, but not late on the whole
+        assert all(abs(seconds) < 0.4 for seconds in late) and abs(sum(late)) <= 0.1 * len(late), (film.name, late)
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from browsing import App, open_tab, serving, visitor
 from playwright.sync_api import Page, expect
-from test_app import HOSTILE, ColourModel, film, landmarks, sound_only
+from test_app import HOSTILE, film, landmarks, sound_only
+from test_live_engine import LiveColourModel
 
 from app.engine import Engine
 from app.server import serve
@@ -21,7 +22,7 @@ from app.store import Store
 from sample_media import SampleFilm
 
 
-class WatchedModel(ColourModel):
+class WatchedModel(LiveColourModel):
     """Writes down what it does, and works as slowly as a file tells: it lives in the server's process."""
 
     def __init__(self, root: Path) -> None:
@@ -115,8 +116,8 @@ def slide(page: Page, name: str, value: float) -> None:
 
 
 def complaint(page: Page) -> str:
-    page.wait_for_selector(".vlj-alert:not([hidden])")
-    return page.locator(".vlj-alert-text").inner_text()
+    page.wait_for_selector(".vlj-explore .vlj-alert:not([hidden])")
+    return page.locator(".vlj-explore .vlj-alert-text").inner_text()
 
 
 def test_an_upload_is_analysed_and_its_segments_lead_the_player(app, page):
@@ -158,7 +159,7 @@ def test_while_it_plays_the_cursor_moves_in_timeline_list_and_map(page):
     page.locator("body").press("Space")
     page.wait_for_function("document.querySelector('.vlj-video').paused")
     page.wait_for_timeout(200)
-    at = float(page.locator(".vlj-cursor").get_attribute("aria-valuenow"))
+    at = float(page.locator(".vlj-explore .vlj-cursor").get_attribute("aria-valuenow"))
     assert at == pytest.approx(time_of(page), abs=0.1)
     assert page.evaluate(picture) != before
 
@@ -230,7 +231,7 @@ def test_other_cuts_are_compared_at_the_same_number_of_segments(page, app):
     expect(page.locator(".vlj-way-reference .vlj-mark")).to_have_count(1)
     (app.root / "bad.csv").write_text("nothing\n")
     page.locator(".vlj-reference-file").set_input_files(app.root / "bad.csv")
-    expect(page.locator(".vlj-alert-text")).to_contain_text("bad.csv has no column start_s")
+    expect(page.locator(".vlj-explore .vlj-alert-text")).to_contain_text("bad.csv has no column start_s")
     page.get_by_role("button", name="Reset all settings").click()
 
 
@@ -292,7 +293,7 @@ def test_hostile_names_queries_and_captions_are_only_text(app, page):
     path.rename(hostile)
     upload(page, hostile)
     ready(page)
-    page.get_by_text("Advanced").click()
+    page.locator(".vlj-explore").get_by_text("Advanced", exact=True).click()
     page.locator("input[name=query]").fill("${alert(1)}<img src=x onerror=alert(2)>")
     page.get_by_role("button", name="Watch again").click()
     page.wait_for_function("document.querySelector('.vlj-meta').textContent.includes('query')")
@@ -310,11 +311,11 @@ def test_bad_files_are_told_in_one_sentence_and_the_app_goes_on(app, page):
     sound_only(app.root / "song.m4a")
     for name, reason in {"empty.mp4": "empty", "words.mp4": "not a video", "song.m4a": "no moving picture"}.items():
         upload(page, app.root / name)
-        page.wait_for_function(f"document.querySelector('.vlj-alert-text').textContent.includes({json.dumps(reason)})")
+        page.wait_for_function(f"document.querySelector('.vlj-explore .vlj-alert-text').textContent.includes({json.dumps(reason)})")
         assert complaint(page).startswith(name)
         assert page.locator(".vlj-start").is_visible()
     open_sample(page)
-    assert page.locator(".vlj-alert").is_hidden()
+    assert page.locator(".vlj-explore .vlj-alert").is_hidden()
 
 
 def test_a_truncated_film_is_shown_as_far_as_it_goes(app, page):

@@ -31,7 +31,8 @@ class AskedColours(ColourModel):
 
     answers_queries, calibration, text_tokenizer = True, CALIBRATION, Words()
     config = SimpleNamespace(rate_hz=4.0, caption_query="Which colour?", embed_dim=8,
-                             predictor=SimpleNamespace(window_frames=1), x_encoder=SimpleNamespace(image_size=16))
+                             predictor=SimpleNamespace(window_frames=1),
+                             x_encoder=SimpleNamespace(image_size=16, fit="squash"))
     dtype, x_encoder = torch.float32, SimpleNamespace(frames_per_step=1)
 
     def __init__(self, with_map=True, delay_s=0.0):

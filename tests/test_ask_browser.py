@@ -149,6 +149,35 @@ def test_slash_reaches_the_box_and_arrows_bring_back_what_was_asked(page):
     answered(page, "“Is it green?”")
 
 
+def test_a_part_is_chosen_by_a_segment_a_drag_or_numbers_and_the_answer_follows(page):
+    open_sample(page)
+    ask(page, "Is it green?")
+    answered(page, "“Is it green?”")
+    tab(page).locator(".vlj-segment").nth(2).click()
+    expect(tab(page).locator(".vlj-part span")).to_have_text("0:04.0–0:06.0")
+    expect(headline(page)).to_have_text("No")
+    tab(page).locator(".vlj-part").click()
+    expect(tab(page).locator(".vlj-part")).to_be_hidden()
+    box = tab(page).locator(".vlj-curve").bounding_box()
+    x, y = (lambda second: box["x"] + box["width"] * second / 8), box["y"] + 20
+    page.mouse.move(x(2.2), y)
+    page.mouse.down()
+    page.mouse.move(x(3.0), y, steps=4)
+    page.mouse.move(x(3.8), y)
+    page.mouse.up()
+    expect(tab(page).locator(".vlj-part span")).to_have_text("0:02.2–0:03.8")
+    expect(headline(page)).to_have_text("Yes")
+    expect(tab(page).locator(".vlj-when-shown [data-shown=part]")).to_have_text("This part")
+    tab(page).locator(".vlj-second > .vlj-advanced summary").click()
+    tab(page).locator("input[name=to]").fill("90")
+    tab(page).locator("input[name=to]").press("Tab")
+    expect(complaint(page)).to_contain_text("must lie within the video's 0 to 8.00 s")
+    tab(page).locator("input[name=to]").fill("")
+    tab(page).locator("input[name=from]").fill("")
+    tab(page).locator("input[name=from]").press("Tab")
+    expect(tab(page).locator(".vlj-part")).to_be_hidden()
+
+
 def test_labels_are_scored_as_they_change_without_touching_the_film(app, page):
     open_sample(page)
     tab(page).locator(".vlj-modes [data-mode=label]").click()
@@ -244,6 +273,16 @@ def test_one_answer_and_five_hundred_labels_and_hostile_ones(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
+def test_the_blank_picture_is_answered_on_request_and_marked_on_the_bars(page):
+    open_sample(page)
+    ask(page, "Is it green?")
+    answered(page, "“Is it green?”")
+    tab(page).locator(".vlj-second > .vlj-advanced summary").click()
+    tab(page).locator("input[name=blank]").check()
+    expect(tab(page).locator(".vlj-notes")).to_contain_text("Without any picture")
+    expect(tab(page).locator(".vlj-measure em:not([hidden])")).to_have_count(2)
+
+
 def test_results_are_downloaded_as_json_and_csv(page):
     open_sample(page)
     ask(page, "Is it green?")
@@ -277,6 +316,20 @@ def test_two_viewers_see_their_own_answers_and_settings_are_remembered(app, brow
     expect(tab(page).locator(".vlj-past")).to_have_text(["Is it green?"])
 
 
+def test_everything_that_can_be_pressed_has_a_name_and_at_most_six_controls_show(page):
+    open_sample(page)
+    ask(page, "Is it green?")
+    answered(page, "“Is it green?”")
+    nameless = page.evaluate("""() => [...document.querySelectorAll('.vlj-ask :is(button, input, textarea)')]
+        .filter((n) => !(n.ariaLabel || n.textContent.trim() || n.labels?.[0]?.textContent.trim()))
+        .map((n) => n.outerHTML)""")
+    assert nameless == []
+    shown = page.evaluate("""() => ['.vlj-modes', '.vlj-box', '.vlj-go', '.vlj-choices', '.vlj-several', '.vlj-where',
+        '.vlj-part', '.vlj-second > .vlj-advanced'].filter((name) =>
+        document.querySelector(`.vlj-query ${name}`).offsetParent).length""")
+    assert shown <= 6
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling_in_any_mode(app, browser, scheme):
     size = {"width": 390, "height": 844}
@@ -287,3 +340,54 @@ def test_a_phone_needs_no_sideways_scrolling_in_any_mode(app, browser, scheme):
             expect(tab(page).locator(".vlj-reply")).to_be_visible()
             expect(tab(page).locator(".vlj-answer")).to_have_attribute("aria-busy", "false")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, mode
+
+
+def test_a_library_is_indexed_searched_and_opened_at_the_right_second(app, page):
+    folder = app.root / "videos"
+    folder.mkdir()
+    film(folder / "one.mp4", scenes=("red", "green"), size=(320, 180))
+    film(folder / "two.mp4", scenes=("white", "blue"), size=(320, 180))
+    (folder / "torn.mp4").write_bytes(b"no video")
+    tab(page).locator(".vlj-modes [data-mode=search]").click()
+    tab(page).locator("[data-where=library]").click()
+    tab(page).locator(".vlj-lib-path").fill(str(app.root / "library.duckdb"))
+    tab(page).locator(".vlj-lib-more summary").click()
+    tab(page).locator(".vlj-lib-folder").fill(str(folder))
+    tab(page).get_by_role("button", name="Index", exact=True).click()
+    expect(complaint(page)).to_contain_text("2 videos indexed, 0 unchanged, 1 unreadable: torn.mp4")
+    expect(tab(page).locator(".vlj-lib-facts")).to_have_text("2 videos · 4 moments · 1 unreadable")
+    ask(page, "blue", "search")
+    first = tab(page).locator(".vlj-hit").first
+    expect(first.locator(".vlj-hit-title")).to_have_text("two.mp4")
+    page.wait_for_function("document.querySelector('.vlj-ask .vlj-hit img').naturalWidth > 0")
+    first.locator(".vlj-hit-open").click()
+    page.wait_for_selector(".vlj-ask[data-state=ready]")
+    expect(tab(page).locator(".vlj-title")).to_have_text("two.mp4")
+    seeks_to(page, 2.0)
+    answered(page, "“blue”")
+    first.hover()
+    first.locator(".vlj-like").click()
+    expect(tab(page).locator(".vlj-hits-head")).to_contain_text("Moments like two.mp4")
+    expect(tab(page).locator(".vlj-hit")).to_have_count(3)
+    tab(page).locator(".vlj-lib-path").fill(str(app.root / "notes"))
+    tab(page).locator(".vlj-lib-path").press("Tab")
+    expect(complaint(page)).to_contain_text("is not a library")
+
+
+def test_the_answer_follows_the_live_stream(app, browser):
+    for page in visitor(app, browser, "ask"):
+        assert tab(page).locator("[data-where=live]").is_hidden()
+        open_tab(page, "live")
+        live = page.locator(".vlj-live")
+        live.locator(".vlj-source").select_option("film:colours")
+        live.locator(".vlj-go").click()
+        page.wait_for_function("document.querySelector('.vlj-live').vljLive.drawn > 3")
+        open_tab(page, "ask")
+        tab(page).locator("[data-where=live]").click()
+        ask(page, "Is it green?")
+        expect(headline(page)).to_have_text("Yes")
+        expect(headline(page)).to_have_text("No")
+        expect(headline(page)).to_have_text("Yes")
+        assert tab(page).locator(".vlj-mirror").get_attribute("src").startswith("data:image/jpeg")
+        tab(page).locator("[data-where=film]").click()
+        assert tab(page).locator(".vlj-start").is_visible()

@@ -445,7 +445,10 @@ class Ask {
     const [from, to] = ['from', 'to'].map((name) => this.root.querySelector(`input[name=${name}]`).value);
     if (from === '' && to === '') { this.choosePart(null); return; }
     // what is left out is the film's own beginning or end; whether the part makes sense the server says
-    this.choosePart([from === '' ? 0 : Number(from), to === '' ? this.store.film?.seconds ?? 0 : Number(to)]);
+    const end = this.store.film?.seconds ?? 0;
+    const part = [from === '' ? 0 : Number(from), to === '' ? end : Number(to)];
+    if (part[0] === 0 && part[1] === end) { this.choosePart(null); return; }
+    this.choosePart(part);
     if (!this.request) this.checkPart();
   }
 

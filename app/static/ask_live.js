@@ -1,6 +1,7 @@
 // The live stream of this page's Live tab, asked again and again while it goes on: its last half minute is the film.
 
 import { unpack } from './lib.js';
+import { session } from './session.js';
 
 const EVERY_MS = 700;
 
@@ -17,7 +18,7 @@ export class LiveFollower {
 
   async start() {
     if (this.following) return;
-    this.following = true;
+    this.following = session.followsLive = true;
     while (this.following) {
       const request = this.request;
       try {
@@ -31,7 +32,10 @@ export class LiveFollower {
     }
   }
 
-  stop() { [this.following, this.request] = [false, null]; }
+  stop() {
+    this.following = session.followsLive = false;
+    this.request = null;
+  }
 }
 
 export function livePath(packed) {

@@ -8,6 +8,7 @@ import { Link } from './live_link.js';
 import { BrowserCamera, BrowserFilm, ServerSource, cameras } from './live_sources.js';
 import { LiveTimeline } from './live_timeline.js';
 import { Api } from './server.js';
+import { session } from './session.js';
 
 const KEY = 'vljepa.live';
 const DEFAULTS = { source: 'camera:', address: '', dimensions: 2, threshold: 0, query: '', mirror: true, rate_hz: 12, window_s: 1 };
@@ -148,7 +149,7 @@ class Live {
     this.find('eye').hidden = Boolean(source.onServer);
     this.find('shot').hidden = !source.onServer;
     this.find('eye').classList.toggle('vlj-mirrored', Boolean(source.mirrored && this.settings.mirror));
-    this.link.open(source, () => this.settings.rate_hz, () => this.state === 'frozen' || !this.visible);
+    this.link.open(source, () => this.settings.rate_hz, () => this.state === 'frozen' || !(this.visible || session.followsLive));
   }
 
   closeSource() {

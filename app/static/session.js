@@ -11,6 +11,7 @@ class Session extends EventTarget {
   preview = null; // { media, seconds } of a film that is being read
   points = []; // packed steps of a film that is being read, as they came
   about = null; // { from_s, to_s }: a part that one tab wants another to ask about
+  followsLive = false; // another tab asks about the live stream, so it goes on out of sight
   generation = 0;
 
   // `detail.by` is whoever caused it, so that a tab need not answer itself.

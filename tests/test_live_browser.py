@@ -122,7 +122,7 @@ def test_it_starts_on_the_camera_counts_and_stops(page):
     assert caption(page).split()[0] in SCENES
     page.wait_for_function("parseFloat(document.querySelector('[data-count=hz]').textContent) > 0")
     page.wait_for_function("parseInt(document.querySelector('[data-count=windows]').textContent) > 5")
-    assert count(page, "decodes") >= 1
+    page.wait_for_function("parseInt(document.querySelector('[data-count=decodes]').textContent) >= 1")
     assert count(page, "lag") > 0
     page.locator(".vlj-go").click()
     assert page.locator(".vlj-go").inner_text() == "▶ Start"

@@ -19,6 +19,7 @@ from vljepa.online import OnlineSettings
 
 STYLE = "live.css"
 LONGEST_WAIT_S = 5.0  # a request that found nothing comes back after this
+NEWEST_WAIT_S = 0.25  # and one that brought a frame waits so much longer for what that very frame tells
 RATES_HZ = (1.0, 12.0)
 ADDRESS = re.compile(r"(rtsps?|https?|rtmp|udp|tcp|srt)://\S+", re.IGNORECASE)
 
@@ -85,7 +86,8 @@ def handlers(engine: Engine, live: LiveEngine) -> dict[str, Handler]:
         if request.get("jpeg"):
             viewer.offer(_bytes(request["jpeg"]), float(request["captured_s"]) + clock_s)
         wait_s = min(LONGEST_WAIT_S, float(request.get("wait_s", 0.0)))
-        return _news(viewer, clock_s, viewer.session.wait(int(request["since"]), wait_s), request)
+        newest_s = NEWEST_WAIT_S if request.get("jpeg") else 0.0
+        return _news(viewer, clock_s, viewer.session.wait(int(request["since"]), wait_s, newest_s), request)
 
     def adjust(request: dict[str, Any]) -> dict[str, Any]:
         """Hold the threshold (null: automatic), ask something else, or pause."""

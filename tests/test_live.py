@@ -243,6 +243,17 @@ def test_waiting_ends_with_an_update_with_time_or_with_the_session():
         assert session.wait(since=0, timeout_s=20) == []
 
 
+def test_who_offers_a_frame_can_wait_for_what_that_very_frame_brings():
+    with LiveModel(FakeModel()) as live, live.session() as session:
+        session.offer(picture(RED), 100.0)
+        until(lambda: len(updates_of(session)) == 1, "the first frame")
+        live.model.gate.clear()
+        session.offer(picture(GREEN), 100.25)
+        assert [e.time_s for e in session.wait(timeout_s=0.0, newest_s=0.05)] == [0.0], "only so long"
+        threading.Timer(0.1, live.model.gate.set).start()
+        assert [e.time_s for e in session.wait(timeout_s=0.0, newest_s=20)][:2] == [0.0, 0.25]
+
+
 def test_a_closed_session_is_gone_and_the_others_go_on():
     with LiveModel(FakeModel()) as live:
         gone, staying = live.session(), live.session()

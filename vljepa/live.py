@@ -248,11 +248,17 @@ class LiveSession:
             self._asked_s = time.monotonic()
             return self._after(since)
 
-    def wait(self, since: int = -1, timeout_s: float = 10.0) -> list[LiveEvent]:
-        """`updates`, but waits up to `timeout_s` for the first; an empty list if none came or the session closed."""
+    def wait(self, since: int = -1, timeout_s: float = 10.0, newest_s: float = 0.0) -> list[LiveEvent]:
+        """`updates`, but waits up to `timeout_s` for the first; an empty list if none came or the session closed.
+
+        If the first is not yet about the newest frame offered, it waits up to `newest_s` more for that: who offers a
+        frame at a time would otherwise hear of each frame only when the next one is on its way.
+        """
         with self._changed:
             self._asked_s = time.monotonic()
             self._changed.wait_for(lambda: self._closed or self._next_index - 1 > since, timeout_s)
+            if newest_s:
+                self._changed.wait_for(lambda: self._closed or self._has_answered(), newest_s)
             return self._after(since)
 
     def set_query(self, query: str | None) -> None:
@@ -318,6 +324,11 @@ class LiveSession:
                 break
             found.append(event)
         return found[::-1]
+
+    def _has_answered(self) -> bool:
+        """Whether the newest frame offered has brought its update."""
+        last = next((event for event in reversed(self._events) if isinstance(event, LiveUpdate)), None)
+        return last is not None and self.started_s + last.time_s >= self._newest_s - 1e-6
 
     def _publish(self, event: Callable[[int], LiveEvent]) -> None:
         with self._changed:

@@ -86,7 +86,8 @@ def handlers(engine: Engine, live: LiveEngine) -> dict[str, Handler]:
         if request.get("jpeg"):
             viewer.offer(_bytes(request["jpeg"]), float(request["captured_s"]) + clock_s)
         wait_s = min(LONGEST_WAIT_S, float(request.get("wait_s", 0.0)))
-        newest_s = NEWEST_WAIT_S if request.get("jpeg") else 0.0
+        # several pages are served faster when their frames wait for the model, which takes all that wait together
+        newest_s = NEWEST_WAIT_S if request.get("jpeg") and live.is_alone() else 0.0
         return _news(viewer, clock_s, viewer.session.wait(int(request["since"]), wait_s, newest_s), request)
 
     def adjust(request: dict[str, Any]) -> dict[str, Any]:

@@ -153,6 +153,11 @@ class LiveEngine:
         """Whether that token has a viewer."""
         return token in self._viewers
 
+    def is_alone(self) -> bool:
+        """Whether one page at most has asked for anything in the last second."""
+        with self._lock:
+            return sum(viewer.session.idle_s < 1.0 for viewer in self._viewers.values()) <= 1
+
     def viewer(self, token: str) -> Viewer:
         """The viewer of that token; ValueError if it is over."""
         with self._lock:

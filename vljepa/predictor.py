@@ -153,7 +153,7 @@ class Predictor(nn.Module):
                 after = checkpoint(layer, x, use_reentrant=False, **inputs)
             else:
                 after = layer(x, **inputs)
-            x = x + self.dropout(after - x)
+            x = x + self.dropout(after - x) if self.training else after
         return self.norm(x)
 
 

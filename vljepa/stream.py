@@ -24,7 +24,8 @@ from vljepa.video import Frame, FrameSource, Source, VideoInfo, open_video
 if TYPE_CHECKING:
     from vljepa.model import VLJEPA
 
-BATCH = 8  # frames encoded together: on one core, 16 take a fifth longer each (they leave the cache)
+BATCH = 4  # frames encoded together: on one core, 8 take a fifth longer each (they leave the cache)
+PREDICT_BATCH = 16  # windows predicted together: 4 at a time take a fifth longer each
 MAX_WORKERS = 4  # batches worked on at once; with more, a clip's few batches leave the last cores idle
 _END = object()
 S = TypeVar("S")
@@ -123,17 +124,32 @@ class EmbeddingStream:
     def _with_past(
         self, encoded: Iterator[tuple[list[Frame], torch.Tensor]]
     ) -> Iterator[tuple[list[Frame], list[torch.Tensor]]]:
-        """The windows that end at each new frame; they reach back into earlier batches."""
-        window, kept = self._model.config.predictor.window_frames, None
+        """Each batch with what its windows may see: the frames before it that they reach back to.
+
+        Nothing is computed here: a parallel operation of this thread would leave its helper threads spinning for
+        milliseconds on the cores that the pool works on (measured: a fifth of an analysis).
+        """
+        past = self._model.config.predictor.window_frames - 1
+        recent: list[torch.Tensor] = []
+        waiting: list[Frame] = []
         for frames, new in encoded:
-            seen = new if kept is None else torch.cat([kept, new])
-            kept = seen[max(0, len(seen) - window + 1) :]
             if self.keep is not None:
                 self.keep(new)
-            yield frames, _windows(seen, len(new), window)
+            recent.append(new)
+            waiting += frames
+            if len(waiting) >= self._predicted_together:
+                yield waiting, recent
+                recent, waiting = _last(recent, past), []
+        if waiting:
+            yield waiting, recent
+
+    @property
+    def _predicted_together(self) -> int:
+        return PREDICT_BATCH if self.video.seconds else 1
 
     def _predict(self, task: tuple[list[Frame], list[torch.Tensor]]) -> tuple[list[Frame], np.ndarray]:
-        (frames, groups), model = task, self._model
+        (frames, recent), model = task, self._model
+        groups = _windows(torch.cat(recent), len(frames), model.config.predictor.window_frames)
         if not self._by_frame:
             groups = [self._timed("encode", model.encode_clips, model.fill(group)) for group in groups]
         return frames, np.concatenate([self._timed("predict", model.predict, group, self.query) for group in groups])
@@ -227,6 +243,15 @@ def _windows(seen: torch.Tensor, n_new: int, window: int) -> list[torch.Tensor]:
     short = [seen[None, :end] for end in ends if end < window]
     full = [seen[end - window : end] for end in ends if end >= window]
     return short + ([torch.stack(full)] if full else [])
+
+
+def _last(batches: list[torch.Tensor], n: int) -> list[torch.Tensor]:
+    """The fewest batches from the end that hold `n` of what they are made of, or all there are."""
+    start = len(batches)
+    while start > 0 and n > 0:
+        start -= 1
+        n -= len(batches[start])
+    return batches[start:]
 
 
 def _put(frames: "queue.Queue[object]", item: object, stop: threading.Event) -> bool:

@@ -32,6 +32,7 @@ DELEGATED = {
     "train": ("vljepa.train.cli", "train a checkpoint from a folder of data"),
     "calibrate": ("vljepa.calibrate", "fit probabilities to validation data and store them with a checkpoint"),
     "evaluate": ("vljepa.evaluate", "measure a checkpoint and write metrics.json"),
+    "arms": ("vljepa.arms.cli", "train or compare five answers to what a model should predict, on the shapes world"),
     "bench": ("vljepa.bench", "measure speed and memory on this machine"),
 }
 

@@ -56,11 +56,12 @@ class XEncoderConfig(_Config):
     """The frozen vision encoder.
 
     `efficientnet_lite` encodes frames one by one, `grid` x `grid` cells and the whole frame each; `vjepa2` encodes a
-    clip, two frames a step. `transformers` is any encoder of that library which gives tokens, described by `model` as
-    its own config.json is (V-JEPA 2, SigLIP 2, DINOv2, DINOv3, CLIP); `repository` says where its weights come from.
+    clip, two frames a step, and so does `tubelet_vit`, its likeness in small. `transformers` is any encoder of that
+    library which gives tokens, described by `model` as its own config.json is (V-JEPA 2, SigLIP 2, DINOv2, DINOv3,
+    CLIP); `repository` says where its weights come from.
     """
 
-    architecture: Literal["efficientnet_lite", "vjepa2", "transformers"] = "efficientnet_lite"
+    architecture: Literal["efficientnet_lite", "vjepa2", "tubelet_vit", "transformers"] = "efficientnet_lite"
     image_size: int = 256  # pixels
     fit: str = "squash"  # how a frame becomes a square: one of `FITS`
     pixels: str = "imagenet"  # mean and deviation that a pretrained encoder expects: one of `PIXELS`
@@ -73,13 +74,13 @@ class XEncoderConfig(_Config):
     classes: int = 1000
     colour_parts: int = 0  # efficientnet_lite: named colours in this many by this many parts of each cell; 0: none
     class_dim: int = 384  # size of the class-name embeddings that the class posterior is read through
-    hidden: int = 1024  # vjepa2: width, layers, heads of the ViT; ViT-L by default
+    hidden: int = 1024  # vjepa2 and tubelet_vit: width, layers, heads of the ViT; ViT-L by default
     layers: int = 24
     heads: int = 16
     patch: int = 16
 
     def __post_init__(self) -> None:
-        known = ("efficientnet_lite", "vjepa2", "transformers")
+        known = ("efficientnet_lite", "vjepa2", "tubelet_vit", "transformers")
         _require(self.architecture in known, f"x_encoder.architecture must be one of {', '.join(known)}",
                  self.architecture)
         _require(self.architecture != "efficientnet_lite" or self.image_size % 32 == 0,
@@ -112,6 +113,7 @@ class PredictorConfig(_Config):
     rope_theta: float = 10000.0
     rope_scaling: Literal["none", "llama3"] = "none"
     norm_epsilon: float = 1e-6
+    pool: Literal["mean", "max"] = "mean"  # over positions; "max" finds a small thing in a few steps of training
     learned_positions: bool = True  # add a vector for each place and each time to the visual tokens
     dropout: float = 0.2
     drop_tokens: float = 0.25  # share of visual tokens left out while training

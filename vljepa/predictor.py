@@ -119,6 +119,8 @@ class Predictor(nn.Module):
             x = torch.cat([x, self.embed_tokens(query_tokens).to(x.dtype)], dim=1)
             mask = torch.cat([mask, query_mask], dim=1)
         x = self._blocks(x, mask)
+        if self.config.pool == "max":
+            return self.out_proj(self.dropout(x.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)))
         weights = mask.unsqueeze(-1).to(x.dtype)
         pooled = self.dropout((x * weights).sum(1) / weights.sum(1))
         predicted = self.out_proj(pooled)

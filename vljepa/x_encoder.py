@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from vljepa.colour_names import NAMES, cell_columns
 from vljepa.config import PIXELS, XEncoderConfig
+from vljepa.tubelet_vit import TubeletXEncoder
 
 # kernel, stride, expansion, channels, repeats: EfficientNet-B0's stages, which Lite scales
 STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
@@ -22,12 +23,14 @@ STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3)
 STRIDE_8, STRIDE_16 = 2, 4  # the last stages at those strides: colour and texture live there
 
 
-def build_x_encoder(config: XEncoderConfig) -> "FrameXEncoder | ClipXEncoder | ImageXEncoder":
+def build_x_encoder(config: XEncoderConfig) -> "FrameXEncoder | ClipXEncoder | ImageXEncoder | TubeletXEncoder":
     """The X-Encoder that `config` describes, with random weights, in evaluation mode and without gradients."""
     clips = config.architecture == "vjepa2" or (config.model or {}).get("model_type") == "vjepa2"
-    encoder: FrameXEncoder | ClipXEncoder | ImageXEncoder
+    encoder: FrameXEncoder | ClipXEncoder | ImageXEncoder | TubeletXEncoder
     if config.architecture == "efficientnet_lite":
         encoder = FrameXEncoder(config)
+    elif config.architecture == "tubelet_vit":
+        encoder = TubeletXEncoder(config)
     else:
         encoder = ClipXEncoder(config) if clips else ImageXEncoder(config)
     return encoder.eval().requires_grad_(False)

@@ -163,3 +163,13 @@ def test_the_command_fits_every_scale_from_validation_photos(copy, tmp_path, cap
 def test_too_little_data_is_told(copy, tmp_path, capsys):
     assert main(["calibrate", "--data", str(tmp_path), "--checkpoint", str(copy)]) == 2
     assert "flickr8k.jsonl" in capsys.readouterr().err
+
+
+def test_an_option_that_a_later_version_adds_leaves_the_calibration_good(copy):
+    config = copy / "config.json"
+    described = json.loads(config.read_text())
+    del described["model"]["predictor"]["norm_epsilon"]  # as a file from before that option has it
+    config.write_text(json.dumps(described))
+    checkpoint.save_calibration(a_calibration(checkpoint.load(copy, "cpu").fingerprint), copy)
+    assert checkpoint.load(copy, "cpu").calibration is not None
+    assert "norm_epsilon" not in json.loads(config.read_text())["model"]["predictor"]

@@ -102,6 +102,10 @@ def test_a_config_with_an_unknown_key_is_refused(copy):
         vljepa.load(copy)
 
 
+def test_everydays_calibration_fits_its_weights():
+    assert vljepa.load("everyday", "cpu").calibration is not None
+
+
 def test_a_damaged_tokenizer_is_one_sentence(copy):
     (copy / "text_tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"text_tokenizer\.json .*damaged"):

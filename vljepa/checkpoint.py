@@ -86,7 +86,7 @@ def load(
         # what is not saved (rotary frequencies, pixel statistics) keeps float32: in bfloat16 a frequency's error would
         # turn the thousandth position by a whole radian
         model = model.to(device=target).eval().requires_grad_(False)
-    model.fingerprint = _fingerprint(config, checksums)
+    model.fingerprint = _fingerprint(folder)
     model.calibration = _calibration(folder, model.fingerprint) if CALIBRATION in checksums and calibrated else None
     if isinstance(model.x_encoder, FrameXEncoder):
         model.x_encoder.channels_last()
@@ -127,23 +127,27 @@ def save_calibration(calibration: Calibration, name: str | Path) -> Path:
     folder = find(name)
     if folder is None:
         raise CheckpointError(f"there is no checkpoint {str(name)!r} on this machine to calibrate")
-    config, checksums = read_config(folder)
-    if calibration.fingerprint != _fingerprint(config, checksums):
+    if calibration.fingerprint != _fingerprint(folder):
         raise CheckpointError(f"the weights in {folder} changed while they were calibrated; calibrate them again")
     calibration.save(folder)
-    checksums = dict(sorted({**checksums, CALIBRATION: _sha256(folder / CALIBRATION)}.items()))
+    described = json.loads((folder / "config.json").read_text())
+    described["sha256"] = dict(sorted({**described["sha256"], CALIBRATION: _sha256(folder / CALIBRATION)}.items()))
     partial = folder / "config.json.part"
-    partial.write_text(json.dumps({"model": config.to_dict(), "sha256": checksums}, indent=2) + "\n")
+    partial.write_text(json.dumps(described, indent=2) + "\n")
     partial.replace(folder / "config.json")
     return folder / CALIBRATION
 
 
-def _fingerprint(config: ModelConfig, checksums: dict[str, str]) -> str:
-    """Names whatever embeddings depend on: the configuration, the weights that make them, the tokenizers."""
-    parts = {name: sum_ for name, sum_ in checksums.items()
+def _fingerprint(folder: Path) -> str:
+    """Names whatever embeddings depend on: the configuration, the weights that make them, the tokenizers.
+
+    The configuration as the file has it: an option that a later version adds is not in it, and changes nothing.
+    """
+    described = json.loads((folder / "config.json").read_text())
+    parts = {name: sum_ for name, sum_ in described["sha256"].items()
              if name.split(".")[0] in ("x_encoder", "predictor", "y_encoder", "query_tokenizer", "text_tokenizer")}
-    described = json.dumps([config.to_dict(), parts], sort_keys=True)
-    return hashlib.sha256(described.encode()).hexdigest()[:16]
+    named = json.dumps([described["model"], parts], sort_keys=True)
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 def _calibration(folder: Path, fingerprint: str) -> Calibration:

@@ -168,8 +168,8 @@ def test_too_little_data_is_told(copy, tmp_path, capsys):
 def test_an_option_that_a_later_version_adds_leaves_the_calibration_good(copy):
     config = copy / "config.json"
     described = json.loads(config.read_text())
-    del described["model"]["predictor"]["norm_epsilon"]  # as a file from before that option has it
+    del described["model"]["predictor"]["drop_tokens"]  # as a file from before that option has it
     config.write_text(json.dumps(described))
     checkpoint.save_calibration(a_calibration(checkpoint.load(copy, "cpu").fingerprint), copy)
     assert checkpoint.load(copy, "cpu").calibration is not None
-    assert "norm_epsilon" not in json.loads(config.read_text())["model"]["predictor"]
+    assert "drop_tokens" not in json.loads(config.read_text())["model"]["predictor"]

@@ -15,8 +15,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the app; returns the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
-    if _is_here(options.checkpoint):  # then nobody has anything to ask of a hub, gradio neither
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if _is_here(options.checkpoint) and "HF_HUB_OFFLINE" not in os.environ:
+        # then nobody has anything to ask of a hub, gradio neither; but for a checkpoint that is chosen in the page
+        os.environ["HF_HUB_OFFLINE"] = os.environ["VLJEPA_NOTHING_UNASKED"] = "1"
     from app.access import check_host, users
     from app.server import prepare, serve  # seconds to import, so not for --help
     from vljepa.errors import VLJEPAError

@@ -49,8 +49,10 @@ def banner(checkpoint: str, device: torch.device) -> str:
     return f"""<header class="vlj-top">
   <h1 class="vlj-brand">VL-JEPA</h1>
   <p class="vlj-facts" aria-label="What is running">
-    <span class="vlj-fact"><span class="vlj-dot" aria-hidden="true"></span>Checkpoint
-      <b>{html.escape(checkpoint)}</b> on <b>{html.escape(device_name(device))}</b>, on this machine only</span>
+    <span class="vlj-fact"><span class="vlj-dot" aria-hidden="true"></span><button type="button"
+      class="vlj-choose" aria-haspopup="dialog" title="Choose another checkpoint">Checkpoint
+      <b>{html.escape(checkpoint)}</b></button> on <b>{html.escape(device_name(device))}</b>, on this machine
+      only</span>
   </p>
   <button type="button" class="vlj-icon vlj-theme" aria-label="Switch between light and dark"
     title="Light or dark"></button>

@@ -54,10 +54,23 @@ class Engine:
         self.metrics = metrics or {}
         self.model, self.fingerprint, self.store, self.samples = model, fingerprint, store, list(samples)
         self.alone = True  # nobody but who sits at this machine can reach the page
+        self.closed_to_switch = ""  # why pages may not change the checkpoint; empty: they may
+        self.switching = threading.Lock()
         self.jobs = Jobs()
         self.cache = FilmCache(store.root.parent / "watched")  # the command line's too
         self._films: OrderedDict[str, Film] = OrderedDict()
+        self._left: dict[str, Source] = {}  # films that were open with the checkpoint before
         self._films_lock, self._reading, self._decoding = threading.Lock(), threading.Lock(), threading.Lock()
+
+    def use(self, model: Any, fingerprint: str, metrics: Mapping[str, Any]) -> None:
+        """Another checkpoint from now on: what runs is stopped, open films come back by being opened again."""
+        self.jobs.cancel_all()
+        with self._reading, self._decoding, self._films_lock:
+            self.model, self.fingerprint, self.metrics = model, fingerprint, metrics
+            self._left = {key: Source(film.media, film.title) for key, film in self._films.items() if film.media}
+            self._films.clear()
+        self.live.use(model)
+        self.warm_up()
 
     @cached_property
     def live(self) -> LiveEngine:
@@ -97,6 +110,16 @@ class Engine:
                 raise ValueError("this film is no longer open here; open it again, its results are kept")
             self._films.move_to_end(key)
             return self._films[key]
+
+    def source(self, key: str) -> Source:
+        """Where a film that is open, or was when the checkpoint was changed, can be read again; ValueError if nowhere.
+        """
+        if key in self._left:
+            return self._left[key]
+        film = self.film(key)
+        if film.media is None:
+            raise ValueError("the file of this film is gone; open it again from where it is")
+        return Source(film.media, film.title)
 
     def watched(self, key: str, job: Job) -> Watched:
         """What questions about an open film are asked of; a film whose visual tokens were not kept is watched for them.

@@ -44,11 +44,7 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
         if session := request.get("session"):
             return {"job": engine.keep(engine.live.viewer(str(session)).kept(str(request["title"]))).token}
         if key := request.get("film"):
-            film = engine.film(key)
-            if film.media is None:
-                raise ValueError("the file of this film is gone; open it again from where it is")
-            return {"job": engine.open(Source(film.media, film.title), request.get("query"),
-                                       float(request["rate_hz"])).token}
+            return {"job": engine.open(engine.source(key), request.get("query"), float(request["rate_hz"])).token}
         if path := request.get("library"):
             found = libraries.source(engine, str(path), str(request.get("video")))
             return {"job": engine.open(found, request.get("query"), float(request["rate_hz"])).token}

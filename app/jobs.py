@@ -32,6 +32,7 @@ class Job:
     result: Any = None
     error: str | None = None
     cancelled: bool = False
+    thread: threading.Thread | None = None
     finished: threading.Event = field(default_factory=threading.Event)
     preview: dict[str, Any] = field(default_factory=dict)  # what can be shown before the end
     points: list[Float[np.ndarray, "new 7"]] = field(default_factory=list)  # second, novelty, x, y and x, y, z
@@ -67,7 +68,8 @@ class Jobs:
             old = time.monotonic() - KEPT_S
             self._jobs = {t: j for t, j in self._jobs.items() if not (j.finished.is_set() and j._seen_at < old)}
             self._jobs[job.token] = job
-        threading.Thread(target=self._run, args=(job, work), daemon=True, name="explore-job").start()
+        job.thread = threading.Thread(target=self._run, args=(job, work), daemon=True, name="explore-job")
+        job.thread.start()
         return job
 
     def get(self, token: str) -> Job:
@@ -76,6 +78,13 @@ class Jobs:
             if token not in self._jobs:
                 raise ValueError("that analysis is over; open the film again")
             return self._jobs[token]
+
+    def cancel_all(self) -> None:
+        """Stop every job that runs, but for the one that asks."""
+        with self._lock:
+            for job in self._jobs.values():
+                if job.thread is not threading.current_thread():
+                    job.cancel()
 
     @staticmethod
     def _run(job: Job, work: Callable[[Job], Any]) -> None:

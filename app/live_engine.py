@@ -124,6 +124,13 @@ class LiveEngine:
         """Where the viewers' pictures are."""
         return Path(self._folder.name)
 
+    def use(self, model: Any) -> None:
+        """Another model from now on: every viewer's session is over, and its page starts a new one."""
+        before, self.live = self.live, LiveModel(model)
+        for token in list(self._viewers):
+            self.close(token)
+        before.close()
+
     def warm_up(self, patience_s: float = 120.0) -> None:
         """Do the slow first time of everything now, not when somebody presses Start. VLJEPAError if it cannot."""
         with self.live.session() as session:

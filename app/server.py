@@ -1,22 +1,21 @@
 """Puts the page together and serves it: on this machine, to this machine, and asking nothing of any other."""
 
-import hashlib
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app import api, ask, explore, learn, live
+from app import api, ask, checkpoints, explore, learn, live
 from app.access import Users
 from app.assets import plotly_path, publish, template
 from app.banner import banner
+from app.checkpoints import identity
 from app.engine import Engine
 from app.store import Store
 from app.views import file_url
 from sample_media import sample_films
-from vljepa.checkpoint import list_checkpoints, load
+from vljepa.checkpoint import load
 from vljepa.errors import VLJEPAError
 from vljepa.paths import cache_dir
 
@@ -37,7 +36,7 @@ def prepare(checkpoint: str, device: str | None) -> Engine:
     """Everything the first click needs: the model loaded, the sample films built. Tells the terminal how far it is."""
     print(f"Loading checkpoint {checkpoint} ...", flush=True)
     model = load_model(checkpoint, device)
-    fingerprint, metrics = _identity(checkpoint)
+    fingerprint, metrics = identity(checkpoint)
     print("Preparing the sample films ...", flush=True)
     engine = Engine(model, fingerprint, Store(cache_dir() / "explore"), sample_films(), metrics)
     engine.warm_up()
@@ -48,6 +47,7 @@ def page(engine: Engine, published: Path) -> gr.Blocks:
     """The whole page. Each tab builds its own blocks; only tabs that work are here."""
     with gr.Blocks(title="VL-JEPA", fill_width=True, analytics_enabled=False, delete_cache=UPLOADS_S) as blocks:
         gr.HTML(banner(engine.model.name, engine.model.device), apply_default_css=False, elem_id="vlj-banner")
+        checkpoints.build(engine, published)
         with gr.Tabs(elem_id="vlj-tabs"):
             for title, tab in TABS:
                 with gr.Tab(title):
@@ -66,6 +66,8 @@ def serve(engine: Engine, host: str, port: int | None, block: bool = True, allow
     published = publish(engine.store.root.parent / "page")
     gr.set_static_paths([published, plotly_path(), engine.store.root, *(film.path for film in engine.samples)])
     engine.live.server_sources = host in OWN_HOSTS
+    if not engine.alone and not allowed:
+        engine.closed_to_switch = "Anybody may reach this app, so another checkpoint is chosen in the terminal"
     blocks = page(engine, published)
     _, address, _ = blocks.queue(max_size=64, default_concurrency_limit=8).launch(
         server_name=host, server_port=free, share=False, quiet=True, prevent_thread_lock=True, footer_links=[],
@@ -108,17 +110,8 @@ def _head(published: Path) -> str:
 
     The styles are linked, not handed to gradio, which rewrites selectors and gets those inside `@media` wrong.
     """
-    sheets = ["page.css", "film.css", *(tab.STYLE for _, tab in TABS)]
+    sheets = ["page.css", "film.css", checkpoints.STYLE, *(tab.STYLE for _, tab in TABS)]
     styles = [f'<link rel="stylesheet" href="{file_url(published / name)}">' for name in sheets]
     meta = f'<meta name="vlj-plotly" content="{file_url(plotly_path())}">'
     script = f'<script type="module" src="{file_url(published / "page.js")}"></script>'
     return "\n".join([template("head.html"), meta, *styles, script])
-
-
-def _identity(checkpoint: str) -> tuple[str, Mapping[str, Any]]:
-    """What tells this checkpoint's results from another's, and what was measured of it."""
-    known = {info.name: info for info in list_checkpoints()}
-    folder = known[checkpoint].folder if checkpoint in known else Path(checkpoint)
-    config = folder / "config.json"
-    digest = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""
-    return f"{checkpoint}-{digest[:16]}", known[checkpoint].metrics if checkpoint in known else {}

@@ -61,6 +61,21 @@ def keep(made, folder):
     made.save(str(folder / "tokenizer.json"))
 
 
+def keep_joint_embeddings(root):
+    """CLIP and SigLIP 2, small, as they lie on the hub."""
+    small = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    text = {**small, "vocab_size": 30, "max_position_embeddings": 16}
+    vision = {**small, "image_size": 32, "patch_size": 16}
+    torch.manual_seed(0)
+    CLIPModel(CLIPConfig(text_config={**text, "projection_dim": 20, "eos_token_id": 3},
+                         vision_config={**vision, "projection_dim": 20}, projection_dim=20,
+                         )).save_pretrained(root / "openai/clip-vit-base-patch32")
+    SiglipModel(SiglipConfig(text_config={**text, "projection_size": 24}, vision_config=vision)).save_pretrained(
+        root / "google/siglip2-base-patch16-224")
+    keep(tokenizer(["<s>"], ["</s>"]), root / "openai/clip-vit-base-patch32")
+    keep(tokenizer([], ["</s>"]), root / "google/siglip2-base-patch16-224")
+
+
 class Reference:
     """open-vljepa by transformers alone, written from its description, and its weights in the real file's layout."""
 
@@ -133,17 +148,7 @@ def shelf(reference, tmp_path_factory):
     reference.vjepa.save_pretrained(root / "facebook/vjepa2-vitl-fpc64-256")
     keep(tokenizer(["<|begin_of_text|>"], more=["<|finetune_right_pad_id|>"]), root / "unsloth/Llama-3.2-1B")
     keep(tokenizer(["<bos>"], ["<eos>"]), root / "unsloth/embeddinggemma-300m")
-    small = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    text = {**small, "vocab_size": 30, "max_position_embeddings": 16}
-    vision = {**small, "image_size": 32, "patch_size": 16}
-    torch.manual_seed(0)
-    CLIPModel(CLIPConfig(text_config={**text, "projection_dim": 20, "eos_token_id": 3},
-                         vision_config={**vision, "projection_dim": 20}, projection_dim=20,
-                         )).save_pretrained(root / "openai/clip-vit-base-patch32")
-    SiglipModel(SiglipConfig(text_config={**text, "projection_size": 24}, vision_config=vision)).save_pretrained(
-        root / "google/siglip2-base-patch16-224")
-    keep(tokenizer(["<s>"], ["</s>"]), root / "openai/clip-vit-base-patch32")
-    keep(tokenizer([], ["</s>"]), root / "google/siglip2-base-patch16-224")
+    keep_joint_embeddings(root)
     return root
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from vljepa.errors import CheckpointError
 
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?", re.ASCII)  # owner/name, and a revision if wanted
+UNASKED = "VLJEPA_NOTHING_UNASKED"  # environment: HF_HUB_OFFLINE is set, but what the user fetches may be fetched
 Report = Callable[[str, float], None]  # what is going on, and the share of it that is done
 
 
@@ -136,7 +137,8 @@ def _told(repository: str, deed: str = "fetched") -> Iterator[None]:
     cannot = f"{repository} cannot be {deed}: "
     page = f"https://huggingface.co/{repository.partition('@')[0]}"
     try:
-        yield
+        with _network():
+            yield
     except errors.GatedRepoError:
         raise CheckpointError(f"{cannot}its owner asks you to accept a licence first: do so on {page}, then log in "
                               "with `hf auth login`, or choose an ungated copy") from None
@@ -162,10 +164,23 @@ def _told(repository: str, deed: str = "fetched") -> Iterator[None]:
         raise CheckpointError(cannot + _disk(error)) from None
 
 
+@contextmanager
+def _network() -> Iterator[None]:
+    """The network, where it is switched off only so that no library asks the hub for anything unasked."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before and not os.environ.get(UNASKED)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
 def _no_network(error: BaseException) -> str:
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE and not os.environ.get(UNASKED):
         return ("it is not on this machine yet, and HF_HUB_OFFLINE forbids the network: unset it for the first time, "
                 "or name a folder with the files in VLJEPA_HUB")
     cause = error.__cause__ or error

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -58,6 +58,7 @@ class PublicCheckpoint:
     notice: str
     convert: Callable[[Path, "PublicCheckpoint", tuple[str, str], Report], ModelConfig]
     tokenizers: tuple[str, str]
+    expected: Callable[[], ModelConfig]  # what it will be made of, before anything is fetched
 
 
 def convert_open_vljepa(
@@ -111,20 +112,31 @@ def convert_joint(folder: Path, public: PublicCheckpoint, tokenizers: tuple[str,
         embed_dim=encoder.dim, caption_query="Describe this video in one sentence.")
 
 
+def _expected_joint(family: Literal["CLIP", "Siglip"]) -> ModelConfig:
+    """CLIP ViT-B/32 or SigLIP 2 base at 224 pixels: the sizes that transformers' own configurations begin with."""
+    import transformers
+
+    vision = getattr(transformers, f"{family}VisionConfig")().to_dict()
+    x_config = XEncoderConfig("transformers", image_size=vision["image_size"], model=vision, pooled=True)
+    y_config = YEncoderConfig("transformers", model={"model_type": f"{family.lower()}_text_model"})
+    width = vision.get("projection_dim", vision["hidden_size"])
+    return ModelConfig(family.lower(), x_config, PredictorConfig("mean"), y_config, None, embed_dim=width)
+
+
 PUBLIC = {public.name: public for public in (
     PublicCheckpoint(
         "open-vljepa", "VL-JEPA by the community, at the paper's size",
         ("cun-bjy/open-vljepa", "facebook/vjepa2-vitl-fpc64-256"), 3.5, 1110, "Llama 3.2, Gemma and MIT licences",
         "Built with Llama. It is derived from Llama 3.2 and EmbeddingGemma: using it means accepting the Llama 3.2 "
         "Community License (llama.com/llama3_2/license) and the Gemma Terms of Use (ai.google.dev/gemma/terms).",
-        convert_open_vljepa, ("unsloth/Llama-3.2-1B", "unsloth/embeddinggemma-300m")),
+        convert_open_vljepa, ("unsloth/Llama-3.2-1B", "unsloth/embeddinggemma-300m"), lambda: OPEN_VLJEPA),
     PublicCheckpoint(
         "clip", "CLIP ViT-B/32, a joint embedding to compare with", ("openai/clip-vit-base-patch32",), 0.61, 151, "MIT",
         "CLIP's authors ask that it not be deployed untested, nor for surveillance or face recognition.",
-        convert_joint, ("openai/clip-vit-base-patch32",) * 2),
+        convert_joint, ("openai/clip-vit-base-patch32",) * 2, lambda: _expected_joint("CLIP")),
     PublicCheckpoint(
         "siglip2", "SigLIP 2 base, a joint embedding to compare with", ("google/siglip2-base-patch16-224",), 1.5, 375,
-        "Apache-2.0", "", convert_joint, ("google/siglip2-base-patch16-224",) * 2),
+        "Apache-2.0", "", convert_joint, ("google/siglip2-base-patch16-224",) * 2, lambda: _expected_joint("Siglip")),
 )}
 
 

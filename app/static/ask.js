@@ -1,5 +1,6 @@
 // The Ask page: a question, labels or a search about the film that all tabs share, and the evidence on one clock.
 
+import { again, reopen } from './again.js';
 import { AnswerCard } from './ask_answer.js';
 import { QueryBox } from './ask_box.js';
 import { isYesNo, stretches, unpackResult } from './ask_evidence.js';
@@ -16,6 +17,7 @@ import { session } from './session.js';
 import { Store, DEFAULTS as CUT } from './store.js';
 
 const POLL_MS = 200;
+const LIVE_TRIES = 50;
 const SETTLE_MS = 250; // of a drag or of typing, before it is asked again
 const DEFAULTS = { ...CUT, mode: 'question', question: '', search: '', answers: '[]', labels: '[]', several: false, blank: false, prompts: '',
   where: 'film', library: '', folder: '' };
@@ -82,8 +84,35 @@ class Ask {
     if (!this.about.questions) this.withoutQuestions();
     this.map.applySettings();
     this.catchUp();
+    this.goOn();
     this.root.dataset.ready = 'true';
     loadPlotly().catch((error) => this.complain(error));
+  }
+
+  // After a change of the checkpoint: the same film or stream, and the same question of the new model.
+  async goOn() {
+    const { asked, followsLive } = again;
+    again.asked = again.followsLive = null;
+    if (followsLive) await this.waitForLive(); else reopen(this.api);
+    if (!asked) return;
+    if (asked.kind === 'question' && !this.about.questions) {
+      this.complain(new Error('This checkpoint takes no questions: it can classify and find. Your question is kept.'), 'note');
+      return;
+    }
+    this.box.restore(asked);
+    if (this.store.film) this.run(asked); else if (session.state !== 'start') this.waiting = asked;
+  }
+
+  async waitForLive() {
+    for (let tries = 0; tries < LIVE_TRIES; tries += 1) {
+      if (await this.live.running()) {
+        this.find('where').querySelector('[data-where=live]').hidden = false;
+        this.look('live');
+        return;
+      }
+      await new Promise((resolve) => { setTimeout(resolve, 2 * POLL_MS); });
+    }
+    this.complain(new Error('The live stream did not go on: start it in the Live tab.'), 'note');
   }
 
   // --- events ----------------------------------------------------------------------------------------------------
@@ -213,7 +242,7 @@ class Ask {
     this.history?.canUndo(false);
     this.store.set({ part: null, shown: null, selected: 0, stretches: [], stops: [] });
     this.store.set({ result: null });
-    this.request = null;
+    this.request = session.asked = null;
     this.showPart();
     this.find('downloads').hidden = true;
   }
@@ -264,6 +293,7 @@ class Ask {
       this.player.seek(second);
       if (request) this.run(request, { seek: false });
     }
+    if (again.time) { this.player.seek(again.time); again.time = 0; }
     if (this.waiting) { const request = this.waiting; this.waiting = null; this.run(request); }
   }
 
@@ -467,6 +497,7 @@ class Ask {
     }
     if (this.find('alert').dataset.kind !== 'note') this.find('alert').hidden = true;
     this.stopAsking();
+    session.asked = request;
     if (this.isLive) {
       this.request = request;
       this.busy(true);
@@ -569,7 +600,7 @@ class Ask {
   }
 
   forget() {
-    this.request = null;
+    this.request = session.asked = null;
     this.store.set({ stretches: [], stops: [] });
     this.store.set({ result: null });
     this.find('downloads').hidden = true;

@@ -1,5 +1,6 @@
 // The Explore page: opens films, keeps the four views on one clock, re-cuts and captions as the settings change.
 
+import { again, reopen } from './again.js';
 import { CaptionList } from './captions.js';
 import { Compare } from './compare.js';
 import { Controls } from './controls.js';
@@ -51,6 +52,7 @@ class Explore {
     loadPlotly().catch((error) => this.complain(error)); // before the first film needs it
     document.addEventListener('vlj-open', () => this.openWanted());
     this.openWanted();
+    reopen(this.api);
   }
 
   // --- events --------------------------------------------------------------------------------------------------
@@ -230,6 +232,7 @@ class Explore {
     this.find('meta').textContent = `${clockTime(film.seconds)}${size} · ${film.steps} embeddings`
       + (film.query ? ` · query “${film.query}”` : '');
     if (film.warning) this.complain(new Error(film.warning), 'note');
+    if (again.time) { this.player.seek(again.time); again.time = 0; }
     this.recut();
   }
 

@@ -9,6 +9,7 @@ const EXAMPLES = {
   'A game': ['two teams play football', 'players chase a ball on a field', 'two teams play chess', 'a crowd of people is dancing'],
 };
 const WAIT_MS = 250;
+const KEY = 'vljepa.sentences'; // kept while the page is: another checkpoint should judge the same ones
 const LETTERS = 'ABCDEFGH';
 
 export class Geometry {
@@ -23,7 +24,7 @@ export class Geometry {
       button.addEventListener('click', () => this.fill(EXAMPLES[name]));
       return button;
     }));
-    this.fill(Object.values(EXAMPLES)[0]);
+    this.fill(written() ?? Object.values(EXAMPLES)[0]);
     this.trio = root.querySelector('.vlj-trio');
     this.trio.addEventListener('input', () => { this.picked = []; this.showWords(); this.later('trio', () => this.judge()); });
     this.showTriplets();
@@ -77,6 +78,7 @@ export class Geometry {
     const texts = [...this.find('lines').querySelectorAll('input')].map((input) => input.value.trim()).filter(Boolean);
     if (texts.length < 2) return; // somebody is still writing
     const asked = this.asked = JSON.stringify(texts);
+    try { sessionStorage.setItem(KEY, asked); } catch { /* not kept then */ }
     try {
       const view = await this.api.call('compare', { texts });
       if (asked !== this.asked) return;
@@ -202,4 +204,8 @@ function bar(share, text) {
   fill.style.width = `${share * 100}%`;
   cell.append(fill, element('span', '', text));
   return cell;
+}
+
+function written() {
+  try { return JSON.parse(sessionStorage.getItem(KEY)); } catch { return null; }
 }

@@ -1,6 +1,7 @@
 // The Live page: a picture, a map and a curve on one clock. The dot and the curve move with every moment; the caption
 // changes only when a new segment has one.
 
+import { again } from './again.js';
 import { Cloud } from './cloud.js';
 import { clockTime, element, openInExplore, segmentColour } from './lib.js';
 import { History } from './live_history.js';
@@ -51,6 +52,7 @@ class Live {
     this.showSettings();
     this.become('idle');
     this.root.dataset.ready = 'true';
+    if (again.live) { again.live = false; this.start(); }
   }
 
   become(state) {

@@ -1,5 +1,7 @@
 // What all tabs share: light and dark, remembered.
 
+import { again, tabButton } from './again.js';
+
 const KEY = 'vljepa.theme';
 
 function apply(theme) {
@@ -17,6 +19,13 @@ document.addEventListener('click', (event) => {
   try { localStorage.setItem(KEY, theme); } catch { /* not remembered then */ }
   apply(theme);
 });
+
+// After a switch of the checkpoint the page is loaded anew, and is where it was.
+const looking = again.tab && setInterval(() => {
+  if (!tabButton(again.tab)) return;
+  clearInterval(looking);
+  tabButton(again.tab).click();
+}, 50);
 
 // gradio sets its own theme while it starts, so ours comes once the header stands
 const waiting = setInterval(() => {

@@ -11,6 +11,8 @@ class Session extends EventTarget {
   preview = null; // { media, seconds } of a film that is being read
   points = []; // packed steps of a film that is being read, as they came
   about = null; // { from_s, to_s }: a part that one tab wants another to ask about
+  settings = null; // { query, rate_hz } that the film was opened with
+  asked = null; // the question, labels or search whose answer is shown
   followsLive = false; // another tab asks about the live stream, so it goes on out of sight
   generation = 0;
 
@@ -49,6 +51,7 @@ class Session extends EventTarget {
   }
 
   async analyse(generation, source, settings) {
+    this.settings = settings;
     const { job } = await this.api.call('open_film', { ...source, ...settings });
     if (generation !== this.generation) { this.api.call('cancel', { job }).catch(() => {}); return; }
     [this.job, this.source] = [job, source];

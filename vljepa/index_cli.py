@@ -9,8 +9,9 @@ from vljepa.console import check_device
 from vljepa.errors import LibraryError
 
 if TYPE_CHECKING:
-    from vljepa.indexing import Outcome
+    from vljepa.indexing import Engine, Outcome
     from vljepa.library import Entry
+    from vljepa.model import VLJEPA
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                                  "checkpoint's, 4)")
     parser.add_argument("--forget", action="store_true", help="take videos that are no longer there out of the library")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, ... (default: a GPU if there is one)")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local",
+                        help="ray spreads the videos over a Ray cluster, the one that RAY_ADDRESS names if there is "
+                             "one (needs requirements-scale.txt; default: this process)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Index, print what happened, and raise LibraryError at the end if a file could not be read."""
-    from vljepa.indexing import embed_here, find_videos, index, open_or_create
+    from vljepa.indexing import find_videos, index, open_or_create
 
     find_videos(args.folder)  # what is no folder is told before a model is loaded
     check_device(args.device)
@@ -38,9 +42,21 @@ def run(args: argparse.Namespace) -> None:
     checkpoint = args.checkpoint or (Library(args.library).about.checkpoint if args.library.exists() else "everyday")
     model = load(checkpoint, args.device)
     library, rate_hz = open_or_create(args.library, model, args.rate)
+    engine = _engine(args, checkpoint, model, rate_hz)
     with _Bar() as bar:
-        outcome = index(library, args.folder, embed_here(model, rate_hz), forget=args.forget, progress=bar)
+        outcome = index(library, args.folder, engine, forget=args.forget, progress=bar)
     _tell(outcome, library.counts(), args.library)
+
+
+def _engine(args: argparse.Namespace, checkpoint: str, model: "VLJEPA", rate_hz: float) -> "Engine":
+    if args.engine == "local":
+        from vljepa.indexing import embed_here
+
+        return embed_here(model, rate_hz)
+    from vljepa.index_ray import Work, embed_on_ray
+
+    dtype = str(model.dtype).removeprefix("torch.")
+    return embed_on_ray(Work(checkpoint, model.fingerprint, args.device, dtype, rate_hz))
 
 
 def _tell(outcome: "Outcome", counts: tuple[int, int, int], path: Path) -> None:

@@ -19,7 +19,7 @@ from scale_worker import arm_of, gradients
 import vljepa
 from vljepa import bench
 from vljepa.train.loop import Alone
-from vljepa.train.shards import Order, Shards, StreamedBatches
+from vljepa.train.shards import ByPlace, Order, Shards, StreamedBatches
 from vljepa.train.smoke import draw_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,7 +162,7 @@ def test_each_epoch_shows_each_sample_once_to_one_process():
 def test_a_jump_reads_what_was_to_come(data, model, tmp_path):
     shards = Shards(str(data / "[012].tar"), model, tmp_path)
     def batches(workers=0):
-        return StreamedBatches(shards, Order(len(shards), 6, 2), model, workers)
+        return StreamedBatches(ByPlace(shards, Order(len(shards), 6, 2), workers), model)
     through, resumed = batches(workers=1), batches()
     steps = [through.at(0, step)[1]() for step in range(6)]
     for step in (4, 5):

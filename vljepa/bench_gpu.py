@@ -14,7 +14,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -34,16 +33,6 @@ SIZES = {"everyday": EVERYDAY, "paper": replace(PAPER, predictor=replace(PAPER.p
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "RTX 4090": 165e12}  # dense bf16
 BATCHES = (1, 4, 16, 64)
 SENTENCE = 16  # tokens that the token VLM writes a window
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `bench gpu`."""
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results to FILE")
-    parser.add_argument("--device", default=None, help="default: the first GPU; cpu only tries the command out")
-    parser.add_argument("--size", action="append", choices=tuple(SIZES), help="default: everyday and paper")
-    parser.add_argument("--seconds", type=float, default=5.0, help="to spend on each measure (%(default)s)")
-    parser.add_argument("--compile", action="store_true", help="also compile the X-Encoder and predictor, with CUDA "
-                                                               "graphs where there is CUDA")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import pickle
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -219,11 +219,11 @@ def check_tensors(source: str, found: Mapping[str, Tensor], wanted: Mapping[str,
                               f"{'; '.join(parts)}. It may be a newer version: fetch an earlier revision of it")
 
 
-def add_bank_and_map(model: VLJEPA, report: Report) -> None:
-    """Give a model without a decoder the sentences of the `everyday` checkpoint as its bank, and a map of them."""
+def add_bank_and_map(model: VLJEPA, report: Report, sentences: Sequence[str] | None = None) -> None:
+    """Give a model `sentences` as its bank, or those of the `everyday` checkpoint, and a map of them."""
     from vljepa.train.bank import build_landmarks
 
-    texts, pieces = _sentences(), []
+    texts, pieces = list(sentences or _sentences()), []
     for start in range(0, len(texts), SENTENCES_AT_ONCE):
         report("Embedding the caption bank", start / len(texts))
         pieces.append(model.embed_text(texts[start : start + SENTENCES_AT_ONCE]))

@@ -16,15 +16,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                   "goes on (default: the cache folder)")
     parser.add_argument("--out", type=Path, help="folder for the checkpoint (default: in the cache folder, where "
                                                  "`load` finds it by name)")
-
-
     _add_paper_arguments(parser)
 
 
 def _add_paper_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that the recipe `paper` alone has."""
     group = parser.add_argument_group("paper")
-    group.add_argument("--shards", metavar="PATTERN", help="WebDataset shards to train on, such as 'data/*.tar'")
+    group.add_argument("--shards", metavar="PATTERN", help="WebDataset shards to train on, such as 'data/*.tar' or "
+                                                           "'https://host/{000..127}.tar'")
+    group.add_argument("--dataset", metavar="NAME", help="or a data set of the hub, streamed: owner/name, a folder, or "
+                                                         "owner/name@split (default split: train)")
+    group.add_argument("--columns", nargs=2, metavar=("PICTURE", "CAPTION"), help="its columns (default: image or "
+                       "video, and caption, captions or text; a column `query` is the question)")
     group.add_argument("--validation-shards", metavar="PATTERN", help="shards for validation (default: none)")
     group.add_argument("--from", dest="start", metavar="NAME", default="open-vljepa",
                        help="checkpoint to go on from, or `parts` for V-JEPA 2, Llama and EmbeddingGemma (%(default)s)")

@@ -23,13 +23,19 @@ from vljepa.metrics import recall_at_k
 from vljepa.model import VLJEPA
 from vljepa.paths import cache_dir
 from vljepa.predictor import Predictor
-from vljepa.public import fetch_tokenizer, from_pretrained, pretrained_x_encoder, print_progress
+from vljepa.public import (
+    add_bank_and_map,
+    fetch_tokenizer,
+    from_pretrained,
+    pretrained_x_encoder,
+    print_progress,
+)
 from vljepa.readout import CaptionBank
 from vljepa.text import TextTokenizer
 from vljepa.train.contrastive import ContrastiveArm
 from vljepa.train.loop import Schedule, train
 from vljepa.train.parallel import Parallel
-from vljepa.train.shards import Order, Shards, StreamedBatches
+from vljepa.train.shards import ByPlace, Order, Reader, Shards, StreamedBatches
 
 LLAMA, GEMMA, VJEPA = "unsloth/Llama-3.2-1B", "unsloth/embeddinggemma-300m", "facebook/vjepa2-vitl-fpc64-256"
 HELD_OUT = 256  # samples of the validation shards that are looked at
@@ -37,8 +43,9 @@ HELD_OUT = 256  # samples of the validation shards that are looked at
 
 def train_paper(args: argparse.Namespace, work: Path, out: Path) -> None:
     """Train, or go on, and write the checkpoint to `out`. ValueError for impossible options or shards."""
-    if not args.shards:
-        raise ValueError("training `paper` needs --shards, a pattern of WebDataset tar files; the README says more")
+    if (args.shards is None) == (args.dataset is None):
+        raise ValueError("training `paper` needs either --shards, a pattern of WebDataset tar files, or --dataset, one "
+                         "of the hub; the README says more")
     processes = Parallel(args.strategy, args.device)
     try:
         folder = starting_folder(args.start, processes)
@@ -66,9 +73,7 @@ def build_arm(model: VLJEPA, args: argparse.Namespace, work: Path, processes: Pa
     if not isinstance(model.predictor, Predictor):
         raise ValueError(f"{model.name} has no predictor to train: start from open-vljepa, `parts` or one of yours")
     model.y_decoder = None
-    shards = Shards(args.shards, model, work / f"index-{processes.rank}")
-    order = Order(len(shards), args.batch, 0, processes.rank, processes.world)
-    batches = StreamedBatches(shards, order, model, args.workers)
+    batches = StreamedBatches(_reader(model, args, work, processes), model)
     arm = ContrastiveArm(model, batches, 0, _validation(model, args, work, processes))
     arm.log_answer_temperature.requires_grad_(False)  # of batches with all answers there are, which shards have not
     if args.recompute:
@@ -78,15 +83,31 @@ def build_arm(model: VLJEPA, args: argparse.Namespace, work: Path, processes: Pa
     return arm
 
 
+def _reader(model: VLJEPA, args: argparse.Namespace, work: Path, processes: Parallel) -> Reader:
+    if args.dataset is not None:
+        from vljepa.train.streaming import Lanes, open_dataset
+
+        share, rest = divmod(args.batch, processes.world)
+        if rest:
+            raise ValueError(f"the batch must divide by the {processes.world} processes, got {args.batch}")
+        return Lanes(open_dataset(args.dataset, args.columns), model.config, share, args.workers, work,
+                     processes.rank, processes.world)
+    shards = Shards(args.shards, model, work / f"index-{processes.rank}")
+    return ByPlace(shards, Order(len(shards), args.batch, 0, processes.rank, processes.world), args.workers)
+
+
 def write(start: Path, state: Path, out: Path) -> None:
-    """The checkpoint of a finished run: the starting one with the trained parts, its bank embedded anew."""
+    """The checkpoint of a finished run: the starting one with the trained parts, its bank and its map made anew."""
     model = checkpoint.load(start, dtype=torch.float32)
     trained = torch.load(state, weights_only=True, mmap=True, map_location="cpu")["module"]
     for part in ("predictor", "y_encoder"):
         own = {name.removeprefix(f"{part}."): t for name, t in trained.items() if name.startswith(f"{part}.")}
         getattr(model, part).load_state_dict(own)
-    if model.bank is not None:
+    model.config = replace(model.config, name=out.name)
+    if model.bank is not None and model.landmarks is None:
         model.bank = CaptionBank(model.bank.texts, model.embed_text(model.bank.texts))
+    else:  # the map is of the bank's embeddings too; without a bank the model could say nothing
+        add_bank_and_map(model, print_progress(), None if model.bank is None else model.bank.texts)
     checkpoint.save(model, out, torch.bfloat16)
 
 
@@ -143,7 +164,7 @@ def _validation(
         return dict
     shards = Shards(args.validation_shards, model, work / f"index-{processes.rank}")
     size = max(1, min(args.batch // processes.world, len(shards)))
-    batches = StreamedBatches(shards, Order(len(shards), size, 0), model, args.workers)
+    batches = StreamedBatches(ByPlace(shards, Order(len(shards), size, 0), args.workers), model)
 
     @torch.no_grad()
     def measure() -> dict[str, float]:

@@ -1,34 +1,40 @@
 """Training data at scale: WebDataset shards, tar files in which a sample is the files that share a name up to the dot.
 
 A sample is a video or a photo and a text: `000042.mp4` with `000042.json` (`{"caption": ..., "query": ...}`, or
-`captions`, a list) or with `000042.txt`, the caption. Shards lie on a file system (a disk, NFS, a mounted bucket). They
-are indexed once, so that any sample can be read by its place: the batch of a step depends on the seed and the step
+`captions`, a list) or with `000042.txt`, the caption. Shards lie on a disk, or where fsspec reads: https, s3, gs, hf.
+They are indexed once, so that any sample can be read by its place: the batch of a step depends on the seed and the step
 alone, so a resumed run, on whatever number of processes, sees exactly what an uninterrupted one would.
 """
 
 import hashlib
 import json
+import re
+import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from glob import glob
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 import torch
+from fsspec.core import url_to_fs
 from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vljepa.config import ModelConfig
 from vljepa.model import VLJEPA
 from vljepa.photo import fit
 from vljepa.train.batches import Batch
 from vljepa.video import open_video
 
+TRIES, WAIT_S = 4, 1.0  # to read from another machine, which may be busy; each wait is twice the one before
 VIDEOS, PHOTOS = ("mp4", "webm", "mkv", "mov", "avi"), ("jpg", "jpeg", "png", "webp")
 
 
@@ -54,12 +60,13 @@ class Shards(Dataset):
     """All samples of some shards, decoded for one model; `[i]` may be read by several processes at once."""
 
     def __init__(self, pattern: str, model: VLJEPA, cache: Path) -> None:
-        self.paths = [Path(path) for path in sorted(glob(pattern))]
-        if not self.paths:
-            raise ValueError(f"there are no shards at {pattern}: give a pattern of tar files, such as 'data/*.tar'")
-        self.places = _index(self.paths, cache)
+        self.urls = _told(pattern, lambda: _listed(pattern))
+        if not self.urls:
+            raise ValueError(f"there are no shards at {pattern}: give a pattern of tar files, such as 'data/*.tar' or "
+                             "'https://host/data/{000..127}.tar'")
+        self.places = _index(self.urls, cache)
         if not self.places:
-            raise ValueError(f"the {len(self.paths)} shards at {pattern} hold no sample: a video or photo and, under "
+            raise ValueError(f"the {len(self.urls)} shards at {pattern} hold no sample: a video or photo and, under "
                              "the same name, a .json or .txt with its caption")
         self._config = model.config
 
@@ -68,32 +75,34 @@ class Shards(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         place = self.places[index]
-        path = self.paths[place.shard]
-        with path.open("rb") as file:
-            picture, text = (_read(file, part) for part in (place.picture, place.text))
+        url = self.urls[place.shard]
+        picture, text = (_told(url, partial(_read, url, part)) for part in (place.picture, place.text))
         try:
-            query, said = _words(place.text[0], text, index)
-            return Sample(self._clip(place.picture[0], picture), query, said)
+            query, said = words(place.text[0], text, index)
+            return Sample(decode_clip(self._config, place.picture[0], picture), query, said)
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"sample {index}, in {path.name}, cannot be used: {error}; leave it out") from None
+            raise ValueError(f"sample {index}, in {url.rpartition('/')[2]}, cannot be used: {error}; leave it out"
+                             ) from None
 
-    def _clip(self, extension: str, data: bytes) -> np.ndarray:
-        window = self._config.predictor.window_frames
-        if extension in PHOTOS:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise ValueError("the photo does not decode")
-            return np.stack([self._fit(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))] * window)
-        with tempfile.NamedTemporaryFile(suffix=f".{extension}") as file:
-            file.write(data)
-            file.flush()
-            with open_video(file.name) as video:
-                rate_hz = window / max(video.info.seconds, 1e-3)
-                frames = [self._fit(frame.image) for frame in islice(video.frames(rate_hz), window)]
-        return np.stack([*frames, *[frames[-1]] * (window - len(frames))])
 
-    def _fit(self, image: np.ndarray) -> np.ndarray:
-        return fit(image, self._config.x_encoder).round().astype(np.uint8)  # a quarter of the memory
+def decode_clip(config: ModelConfig, extension: str, data: bytes) -> Shaped[np.ndarray, "time side side 3"]:
+    """A window of frames, evenly spread over a video; of a photo, the same again. ValueError if it does not decode."""
+    def square(image: np.ndarray) -> np.ndarray:
+        return fit(image, config.x_encoder).round().astype(np.uint8)  # a quarter of the memory
+
+    window = config.predictor.window_frames
+    if extension in PHOTOS:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError("the photo does not decode")
+        return np.stack([square(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))] * window)
+    with tempfile.NamedTemporaryFile(suffix=f".{extension}") as file:
+        file.write(data)
+        file.flush()
+        with open_video(file.name) as video:
+            rate_hz = window / max(video.info.seconds, 1e-3)
+            frames = [square(frame.image) for frame in islice(video.frames(rate_hz), window)]
+    return np.stack([*frames, *[frames[-1]] * (window - len(frames))])
 
 
 @dataclass(frozen=True)
@@ -124,18 +133,26 @@ class Order:
         return order[start : start + share].tolist()
 
 
-class StreamedBatches:
-    """A mixture of one source, as `ContrastiveArm` wants it; processes of its own read ahead, in the order of steps."""
+@runtime_checkable
+class Reader(Protocol):
+    """Where a run's samples come from."""
 
-    def __init__(self, shards: Shards, order: Order, model: VLJEPA, workers: int) -> None:
-        self._shards, self._order, self._model, self._workers = shards, order, model, workers
+    def read_from(self, step: int) -> Iterator[list[Sample]]:
+        """This process's samples of `step`, of the next one, and so on without end."""
+
+
+class StreamedBatches:
+    """A mixture of one source, as `ContrastiveArm` wants it; a reader's own processes read ahead."""
+
+    def __init__(self, reader: Reader, model: VLJEPA) -> None:
+        self._reader, self._model = reader, model
         self._stream: Iterator[list[Sample]] = iter(())
         self._next = -1
 
-    def at(self, seed: int, step: int) -> tuple[str, Callable[[], Batch]]:  # noqa: ARG002 - the order has its own
+    def at(self, seed: int, step: int) -> tuple[str, Callable[[], Batch]]:  # noqa: ARG002 - the reader has its own
         """The name of the source, and a function that makes the batch of `step`; after a jump it reads anew."""
         if step != self._next:
-            self._stream, self._next = self._read_from(step), step
+            self._stream, self._next = self._reader.read_from(step), step
         return "shards", self._make
 
     def _make(self) -> Batch:
@@ -157,7 +174,15 @@ class StreamedBatches:
         with torch.autocast(device.type, torch.bfloat16):
             return x_encoder(pixels.to(self._model.dtype)).float()
 
-    def _read_from(self, step: int) -> Iterator[list[Sample]]:
+
+class ByPlace:
+    """Reads the samples that `order` names, by processes of its own if `workers` is above 0."""
+
+    def __init__(self, shards: Shards, order: Order, workers: int) -> None:
+        self._shards, self._order, self._workers = shards, order, workers
+
+    def read_from(self, step: int) -> Iterator[list[Sample]]:
+        """As of any reader."""
         steps = _Steps(self._order, step)
         options: dict[str, Any] = {"prefetch_factor": 2} if self._workers else {}
         # a generator of its own, or beginning to read would move the one that dropout draws from
@@ -178,23 +203,73 @@ class _Steps:
             step += 1
 
 
-def _index(paths: Sequence[Path], cache: Path) -> list[Place]:
+def _listed(pattern: str) -> list[str]:
+    """The addresses that a pattern stands for: `{00..15}` counts, `*` is looked up where the place can be listed."""
+    found: list[str] = []
+    for address in _counted(pattern):
+        files, path = url_to_fs(address)
+        names = files.glob(path) if any(mark in path for mark in "*?[") else [path]
+        found += [str(files.unstrip_protocol(name)) for name in names]
+    return sorted(found)
+
+
+def _counted(pattern: str) -> list[str]:
+    """`a{08..10}.tar` as a08.tar, a09.tar and a10.tar."""
+    if (range_ := re.search(r"\{(\d+)\.\.(\d+)\}", pattern)) is None:
+        return [pattern]
+    first, last = range_.groups()
+    numbers = range(int(first), int(last) + 1)
+    return [address for number in numbers for address in
+            _counted(f"{pattern[: range_.start()]}{number:0{len(first)}}{pattern[range_.end() :]}")]
+
+
+def _told(where: str, read: Callable[[], Any]) -> Any:
+    """What `read` returns, tried again where a network fails; ValueError says what is in the way."""
+    for tries in range(TRIES):
+        try:
+            return read()
+        except ImportError as error:
+            raise ValueError(f"reading {where} needs a package ({error}): python -m pip install -r "
+                             "requirements-scale.txt, or what fsspec names for that kind of address") from None
+        except _network_errors() as error:
+            if "://" not in where or where.startswith("file:") or tries == TRIES - 1:
+                raise ValueError(f"{where} cannot be read ({str(error) or type(error).__name__}): check the address "
+                                 "and the network, then start again; it goes on where it was") from None
+        time.sleep(WAIT_S * 2**tries)
+    raise AssertionError("the last try returns or raises")
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    aiohttp = sys.modules.get("aiohttp")  # what fsspec speaks http with, once it does
+    return (OSError,) if aiohttp is None else (OSError, aiohttp.ClientError)
+
+
+def _index(urls: Sequence[str], cache: Path) -> list[Place]:
     """Every whole sample of the shards, in order; kept in `cache` until a shard changes."""
-    facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    facts = [(url, *_told(url, partial(_stamp, url))) for url in urls]
     kept = cache / f"shards-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.json"
     if not kept.exists():
-        rows = [[shard, picture, text] for shard, path in enumerate(paths) for picture, text in _samples_of(path)]
+        rows = [[shard, picture, text] for shard, url in enumerate(urls)
+                for picture, text in _told(url, partial(_samples_of, url))]
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=cache, delete=False) as partial:
-            json.dump(rows, partial)
-        Path(partial.name).replace(kept)
+        with tempfile.NamedTemporaryFile("w", dir=cache, delete=False) as unfinished:
+            json.dump(rows, unfinished)
+        Path(unfinished.name).replace(kept)
     return [Place(shard, tuple(picture), tuple(text)) for shard, picture, text in json.loads(kept.read_text())]
 
 
-def _samples_of(path: Path) -> Iterator[tuple[tuple[str, int, int], tuple[str, int, int]]]:
+def _stamp(url: str) -> tuple[Any, str]:
+    """Size and time of change, or what a server tells instead."""
+    files, path = url_to_fs(url)
+    info = files.info(path)
+    return info["size"], str(info.get("mtime") or info.get("ETag") or info.get("LastModified") or "")
+
+
+def _samples_of(url: str) -> list[tuple[tuple[str, int, int], tuple[str, int, int]]]:
     found: dict[str, dict[str, tuple[str, int, int]]] = {}
+    files, path = url_to_fs(url)
     try:
-        with tarfile.open(path) as shard:
+        with files.open(path, "rb") as file, tarfile.open(fileobj=file) as shard:
             for member in shard:
                 folder, _, name = member.name.rpartition("/")
                 key, _, extension = name.partition(".")
@@ -202,17 +277,20 @@ def _samples_of(path: Path) -> Iterator[tuple[tuple[str, int, int], tuple[str, i
                 if member.isfile() and kind:
                     found.setdefault(f"{folder}/{key}", {})[kind] = (extension, member.offset_data, member.size)
     except tarfile.TarError as error:
-        raise ValueError(f"{path} is not a tar file ({error}): shards are uncompressed tar files") from None
-    return ((parts["picture"], parts["text"]) for parts in found.values() if len(parts) == 2)
+        raise ValueError(f"{url} is not a tar file ({error}): shards are uncompressed tar files") from None
+    return [(parts["picture"], parts["text"]) for parts in found.values() if len(parts) == 2]
 
 
-def _read(file: Any, part: tuple[str, int, int]) -> bytes:
+def _read(url: str, part: tuple[str, int, int]) -> bytes:
     _, offset, size = part
-    file.seek(offset)
-    return bytes(file.read(size))
+    files, path = url_to_fs(url)
+    data = bytes(files.cat_file(path, start=offset, end=offset + size)) if size else b""
+    if len(data) != size:
+        raise ValueError(f"{url} gave {len(data)} bytes for {size}: its server must send ranges of a file")
+    return data
 
 
-def _words(extension: str, data: bytes, index: int) -> tuple[str | None, str]:
+def words(extension: str, data: bytes, index: int) -> tuple[str | None, str]:
     """The query, None for the caption's, and the text; of several captions the one that the sample's place chooses."""
     if extension == "txt":
         query, text = None, data.decode().strip()

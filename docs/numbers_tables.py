@@ -106,14 +106,14 @@ def online() -> str:
     m = json.loads(LIVE.read_text())
     b, p = m["boundaries"], m["parts"]["boundaries"]
     rows = [(name, str(film["scenes"]), str(film["decodes"]), f"{film['uniform_1hz'] / film['decodes']:.1f} x",
-             f"{film['f1']:.2f}") for name, film in b["films"].items()]
-    head = ("film", "scenes", "captions read", "fewer than one a second", "boundary F1")
-    live = ", ".join(f"{name} {film['f1']:.2f}" for name, film in b["live"].items())
-    rate_hz = next(iter(b["live"].values()))["rate_hz"]
+             f"{film['f1']:.2f}", " / ".join(f"{row['f1']:.2f}" for row in b["live"].get(name, [])))
+            for name, film in b["films"].items()]
+    rates_hz = " / ".join(f"{row['rate_hz']:g}" for row in next(iter(b["live"].values())))
+    head = ("film", "scenes", "captions read", "fewer than one a second", "boundary F1", f"live, at {rates_hz} Hz")
     return "\n".join([
         _table(head, rows), "",
-        f"Boundaries within a second count; they are told {b['told_after_s']:.1f} s after they were (median). Through",
-        f"a live session at {rate_hz:g} Hz: {live}. Of the ten landmarks nearest to a live point on the map,",
+        f"Boundaries within a second count; they are told {b['told_after_s']:.1f} s after they were (median). Live:",
+        "through a live session, frame by frame. Of the ten landmarks nearest to a live point on the map,",
         f"{m['map_agreement']:.0%} are among the nearest tenth in the embedding space too (a shuffled map: 10 %).",
         f"`{p['command']}`, commit {p['commit']}."])
 

@@ -8,7 +8,9 @@ import pytest
 
 from vljepa import bench_live
 from vljepa.__main__ import main
-from vljepa.bench_boundaries import KEYS, LIVE, film_row
+from vljepa.bench_boundaries import KEYS, SAMPLE, film_row, live_row
+from vljepa.checkpoint import load
+from vljepa.known_films import known_films
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
 
@@ -52,6 +54,13 @@ def test_the_row_of_a_film_with_two_scenes():
     assert row["boundaries_s"] == pytest.approx([10.0], abs=0.5) and 0 < row["told_after_s"] < 2.5
 
 
-def test_the_live_films_are_among_those_that_have_a_key():
-    assert set(LIVE) <= set(KEYS)
+def test_every_film_that_comes_with_the_app_has_a_key():
+    films = [film.name for film in known_films(None)]
+    assert SAMPLE in films and set(films) <= set(KEYS)
     bench_live.add_arguments(argparse.ArgumentParser())
+
+
+def test_the_row_of_a_live_film_counts_every_frame(smoke):
+    film = next(film for film in known_films(None) if film.name == "sample film `short`")
+    row = live_row(load(smoke, device="cpu"), film, 3.0)
+    assert row["rate_hz"] == 3.0 and row["windows"] == 3 * row["uniform_1hz"] and 0.0 <= row["f1"] <= 1.0

@@ -40,6 +40,22 @@ def test_the_rate_of_the_stream_does_not_matter(rate_hz):
     np.testing.assert_allclose(found, [5, 9, 15, 18], atol=0.6)
 
 
+@pytest.mark.parametrize("rate_hz", [4.0, 6.7, 8.0, 12.0])
+def test_boundaries_are_neither_early_nor_late_at_any_rate(rate_hz):
+    """Each embedding is the mean over three frames a quarter of a second apart, as a model's window has them; the cuts
+    fall anywhere between two frames, so that the errors must cancel."""
+    cuts_s = np.cumsum(4.0 + np.arange(1, 12) / 13)
+    middles = unit(np.random.default_rng(3).normal(size=(len(cuts_s) + 1, DIM)))
+    segmenter, found = OnlineSegmenter(), []
+    for time_s in np.arange(0.5, cuts_s[-1] + 5, 1 / rate_hz):
+        frames = middles[np.searchsorted(cuts_s, time_s - np.array([0.0, 0.25, 0.5]), side="right")]
+        step = segmenter.push(float(time_s), unit(frames.mean(axis=0)), lag_s=0.25)
+        found += [] if step.boundary_s is None else [step.boundary_s]
+    assert len(found) == len(cuts_s)
+    assert abs(np.mean(np.array(found) - cuts_s)) < 0.06
+    np.testing.assert_allclose(found, cuts_s, atol=0.3)
+
+
 def test_irregular_times_do_not_matter():
     times_s, embeddings = scenes([5, 4, 6, 3, 8], rate_hz=10.0)
     kept = np.sort(np.random.default_rng(1).choice(len(times_s), len(times_s) // 2, replace=False))
@@ -144,6 +160,21 @@ def test_a_held_threshold_is_obeyed_until_it_is_given_back():
     np.testing.assert_allclose(found, [10], atol=0.3)
     with pytest.raises(ValueError, match="threshold must be above 0"):
         segmenter.set_threshold(-0.1)
+
+
+def test_smoothing_can_be_changed_while_it_runs():
+    """A flicker of half a second is a scene to means over a quarter of one, and nothing to means over two."""
+    segmenter = OnlineSegmenter(OnlineSettings(min_gap_s=0.25))
+    peaks = []
+    for window_s, start_s in ((0.25, 0.0), (2.0, 20.0)):
+        segmenter.set_window(window_s)
+        times_s, embeddings = scenes([16.5])
+        embeddings[32:34] = unit(np.random.default_rng(5).normal(size=DIM))
+        peaks.append(max(segmenter.push(float(t) + start_s, e).novelty for t, e in zip(times_s, embeddings, strict=True)
+                         if t > 1))
+    assert peaks[0] > 2 * peaks[1]
+    with pytest.raises(ValueError, match="window_s must be more than 0"):
+        segmenter.set_window(0.0)
 
 
 def test_memory_is_bounded():

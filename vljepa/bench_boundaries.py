@@ -1,10 +1,12 @@
 """How well the online cut finds known scenes, and how far the map can be trusted: parts of `bench live` without a page.
 
-- `boundaries`: F1 of the online boundaries within a second of the true ones, for each film; also over films that are
-  composed of validation photos; how long after a boundary it is told
-- `boundaries.live`: the same for two of them through a live session at LIVE_RATE_HZ, frame by frame
+- `boundaries.live`: F1 of the online boundaries within a second of the true ones, for each film that is known, through
+  a live session as a source on the server feeds it, at each of LIVE_RATES_HZ; `boundaries.sample_f1`,
+  `boundaries.fixed_camera_f1` and so on are the lowest of these, for the rate is the machine's, not ours to choose
+- `boundaries.films`: the same from the stream that an analysis sees, 4 steps a second, with how long after a boundary
+  it is told; also films that are composed of validation photos
 - `decodes_uniform_over_selective`: captions of a decoder that reads one each second over those that the live session
-  read, on the sample film with hard cuts
+  read, on the sample film with hard cuts, at the rate at which it read most
 - `map_agreement`: of the landmarks that lie nearest to a live point on the map, the share that are near it in the
   embedding space too (`neighbourhood_agreement`; a shuffled map would give 0.1)
 - `map.spread`: how widely the live points spread on the map, over how widely the landmarks do; `map.spread_uncentred`:
@@ -36,32 +38,31 @@ TOLERANCE_S = 1.0
 PHOTO_FILMS = range(100, 104)  # seeds of the composed films that are measured
 CHOOSING_FILMS = range(4)  # and of those that `docs.choose_online` chooses on
 SAMPLE, FIXED_CAMERA = "sample film `sample`", "one-by-one-person-detection.mp4"
-LIVE = (SAMPLE, FIXED_CAMERA)
-LIVE_RATE_HZ, FRAME, PATIENCE_S = 8.0, (448, 336), 60.0
+LIVE_RATES_HZ = (4.0, 6.7, 12.0)  # two cores that also draw the page reach 6.7; it never asks for more than 12
+FRAME, PATIENCE_S = (448, 336), 60.0
 KEYS = {SAMPLE: "sample_f1", FIXED_CAMERA: "fixed_camera_f1",
         "sample film `slow`": "sample_slow_f1", "sample film `short`": "sample_short_f1",
         "car-detection.mp4": "car_detection_f1"}
 
 
 def measure_boundaries(args: argparse.Namespace) -> dict[str, Any]:
-    """Every known film, step by step as if it were live; two of them really."""
+    """Every known film through live sessions, and step by step as an analysis sees it."""
     model = load(args.checkpoint)
     films: dict[str, Any] = {}
-    results: dict[str, Any] = {"boundaries": {"tolerance_s": TOLERANCE_S, "films": films, "live": {}}}
+    live: dict[str, Any] = {}
+    results: dict[str, Any] = {"tolerance_s": TOLERANCE_S, "films": films, "live": live}
     for film in known_films(args.data):
-        films[film.name] = row = film_row(film.boundaries_s, model.embed(film.path).collect())
-        results["boundaries"][KEYS[film.name]] = row["f1"]
-        if film.name in LIVE:
-            results["boundaries"]["live"][film.name] = live_row(model, film)
-    sample = results["boundaries"]["live"][SAMPLE]
-    results["decodes_uniform_over_selective"] = round(sample["uniform_1hz"] / sample["decodes"], 2)
+        films[film.name] = film_row(film.boundaries_s, model.embed(film.path).collect())
+        live[film.name] = [live_row(model, film, rate_hz) for rate_hz in LIVE_RATES_HZ]
+        results[KEYS[film.name]] = min(row["f1"] for row in live[film.name])
     if args.data is not None:
         for composed in photo_films(args.data):
             films[composed.name] = film_row(composed.boundaries_s, model.embed(composed).collect())
         f1s = [row["f1"] for name, row in films.items() if name.startswith("composed")]
-        results["boundaries"]["validation_photos_f1"] = round(float(np.mean(f1s)), 3)
-    results["boundaries"]["told_after_s"] = round(float(np.median([row["told_after_s"] for row in films.values()])), 2)
-    return results
+        results["validation_photos_f1"] = round(float(np.mean(f1s)), 3)
+    results["told_after_s"] = round(float(np.median([row["told_after_s"] for row in films.values()])), 2)
+    saved = [row["uniform_1hz"] / row["decodes"] for row in live[SAMPLE]]
+    return {"boundaries": results, "decodes_uniform_over_selective": round(min(saved), 2)}
 
 
 def measure_map(args: argparse.Namespace) -> dict[str, Any]:
@@ -95,15 +96,16 @@ def photo_films(data: Path, choosing: bool = False) -> list[ComposedFilm]:
 
 def online_steps(stream: Trajectory, settings: OnlineSettings | None = None) -> list[OnlineStep]:
     """What the online cut says at each step of a stream."""
-    segmenter = OnlineSegmenter(settings, stream.lag_s)
-    return [segmenter.push(float(t), e) for t, e in zip(stream.times_s, stream.embeddings, strict=True)]
+    segmenter = OnlineSegmenter(settings)
+    lag_s = stream.lag_s - 0.5 / stream.rate_hz  # of a step's frames; the stream's is of what they stand for
+    return [segmenter.push(float(t), e, lag_s) for t, e in zip(stream.times_s, stream.embeddings, strict=True)]
 
 
-def live_row(model: VLJEPA, film: KnownFilm) -> dict[str, Any]:
+def live_row(model: VLJEPA, film: KnownFilm, rate_hz: float) -> dict[str, Any]:
     """A film through a live session, each frame offered when the one before was answered: nothing is dropped."""
     with LiveModel(model) as live, live.session() as session, open_video(film.path) as video:
         index, told = -1, []
-        for frame in video.frames(LIVE_RATE_HZ, FRAME):
+        for frame in video.frames(rate_hz, FRAME):
             session.offer(frame.image, frame.time_s)
             answered = False
             while not answered:
@@ -114,7 +116,7 @@ def live_row(model: VLJEPA, film: KnownFilm) -> dict[str, Any]:
                 told += [update.boundary_s for update in updates if update.boundary_s is not None]
                 answered = bool(updates)
         ledger = session.ledger()
-        return {"rate_hz": LIVE_RATE_HZ, "f1": round(boundary_f1(told, film.boundaries_s, TOLERANCE_S), 3),
+        return {"rate_hz": rate_hz, "f1": round(boundary_f1(told, film.boundaries_s, TOLERANCE_S), 3),
                 "windows": ledger.windows, "decodes": ledger.decodes, "uniform_1hz": ledger.uniform_1hz,
                 "boundaries_s": [round(moment, 2) for moment in told]}
 

@@ -161,7 +161,7 @@ class LiveSession:
         self.readout = readout  # None: the checkpoint has none, and there will be no captions
         self.failure: str | None = None  # what went wrong with the last picture, in a sentence
         self._owner, self._settings = owner, settings
-        self._stream = _Stream(query, OnlineSegmenter(settings, self.lag_s))
+        self._stream = _Stream(query, OnlineSegmenter(settings))
         self._slot: _Waiting | None = None
         self._changed = threading.Condition()
         self._events: deque[LiveEvent] = deque(maxlen=KEPT_EVENTS)
@@ -217,6 +217,11 @@ class LiveSession:
     def checkpoint(self) -> str:
         """The name of the checkpoint that answers."""
         return self._owner.model.name
+
+    @property
+    def landmarks(self) -> Landmarks | None:
+        """The map that updates are placed on."""
+        return self._owner.model.landmarks
 
     def offer(self, image: UInt8[np.ndarray, "height width 3"], captured_s: float | None = None) -> bool:
         """Hand over an RGB frame captured at `captured_s` of `time.monotonic` (None: now); false once closed.
@@ -276,6 +281,12 @@ class LiveSession:
             self._stream.segmenter.set_threshold(threshold)
             self._settings = self._stream.segmenter.settings
 
+    def set_window(self, window_s: float) -> None:
+        """Smooth the stream over so many seconds from now on. ValueError unless above 0."""
+        with self._changed:
+            self._stream.segmenter.set_window(window_s)
+            self._settings = self._stream.segmenter.settings
+
     def ledger(self) -> Ledger:
         """What the session has cost so far."""
         with self._changed:
@@ -295,8 +306,7 @@ class LiveSession:
         with self._changed:
             self._closed, self._slot = True, None
             self._events.clear()
-            # the worker may still hold the old one
-            self._stream = _Stream(None, OnlineSegmenter(self._settings, self.lag_s))
+            self._stream = _Stream(None, OnlineSegmenter(self._settings))  # the worker may still hold the old one
             self._changed.notify_all()
 
     # What follows is called by the worker alone.
@@ -315,7 +325,7 @@ class LiveSession:
         stream.query = query
         if self._counts["windows"]:
             stream.segment += 1
-            stream.captioned, stream.segmenter = False, OnlineSegmenter(self._settings, self.lag_s)
+            stream.captioned, stream.segmenter = False, OnlineSegmenter(self._settings)
 
     def _after(self, since: int) -> list[LiveEvent]:
         found: list[LiveEvent] = []
@@ -451,9 +461,10 @@ class LiveModel:
         tokens = self._timed("encode", live, self._encode, [frame.image for _, frame in taken])
         windows = [self._window(session._stream.seen, frame.captured_s, one)
                    for (session, frame), one in zip(taken, tokens, strict=True)]
-        embeddings = self._timed("predict", live, self._predict, windows, [s._stream.query for s in live])
-        for (session, frame), embedding in zip(taken, embeddings, strict=True):
-            self._guarded(self._tell, [(session, frame, embedding)])
+        embeddings = self._timed("predict", live, self._predict, [tokens for tokens, _ in windows],
+                                 [s._stream.query for s in live])
+        for (session, frame), embedding, (_, lag_s) in zip(taken, embeddings, windows, strict=True):
+            self._guarded(self._tell, [(session, frame, embedding, lag_s)])
 
     def _encode(self, images: list[np.ndarray]) -> torch.Tensor:
         frames = np.stack([self.model.fit(image) for image in images])
@@ -461,21 +472,22 @@ class LiveModel:
             return self.model.encode_frames(frames)
         return torch.from_numpy(frames)  # encoded as whole clips, by `_predict`
 
-    def _window(self, seen: deque[_Tokens], captured_s: float, tokens: torch.Tensor) -> torch.Tensor:
-        """The newest frame and those before it that lie a step of the model's rate apart, oldest first."""
+    def _window(self, seen: deque[_Tokens], captured_s: float, tokens: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """The newest frame and those before it that lie a step of the model's rate apart, oldest first; and how many
+        seconds before the newest their middle lies."""
         config = self.model.config
         step_s, size = 1 / config.rate_hz, config.predictor.window_frames
         while seen and seen[0].captured_s < captured_s - STALE_WINDOWS * size * step_s:
             seen.popleft()
-        chosen, next_s = [tokens], captured_s - 0.75 * step_s
+        chosen, oldest_s, next_s = [tokens], captured_s, captured_s - 0.75 * step_s
         for older in reversed(seen):
             if len(chosen) == size:
                 break
             if older.captured_s <= next_s:
                 chosen.append(older.tokens)
-                next_s = older.captured_s - 0.75 * step_s
+                oldest_s, next_s = older.captured_s, older.captured_s - 0.75 * step_s
         seen.append(_Tokens(captured_s, tokens))
-        return torch.stack(chosen[::-1])
+        return torch.stack(chosen[::-1]), (captured_s - oldest_s) / 2
 
     def _predict(self, windows: list[torch.Tensor], queries: list[str | None]) -> list[np.ndarray]:
         """One embedding for each window; windows of one length go through the model together."""
@@ -489,8 +501,8 @@ class LiveModel:
                 found[i] = embedding
         return found
 
-    def _tell(self, one: list[tuple[LiveSession, _Waiting, np.ndarray]]) -> None:
-        session, frame, embedding = one[0]
+    def _tell(self, one: list[tuple[LiveSession, _Waiting, np.ndarray, float]]) -> None:
+        session, frame, embedding, lag_s = one[0]
         if not np.isfinite(embedding).all():
             session._count("failed")
             return
@@ -498,7 +510,7 @@ class LiveModel:
         if session._start_s is None:
             session._start_s = frame.captured_s
         time_s = frame.captured_s - session._start_s
-        step = self._timed("segment", alone, stream.segmenter.push, time_s, embedding)
+        step = self._timed("segment", alone, stream.segmenter.push, time_s, embedding, lag_s)
         if step.boundary_s is not None:
             stream.segment, stream.captioned = stream.segment + 1, False
         xy, xyz = self._timed("place", alone, _places, self.model.landmarks, embedding)

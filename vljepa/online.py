@@ -29,6 +29,8 @@ STEPS_A_WINDOW = 3.0  # a pause counts as at most this share of a window: a slow
 class OnlineSettings:
     """How a stream is cut while it runs; durations in seconds, novelty and thresholds in embedding units (0 to 2).
 
+    `window_s` is how far the stream is smoothed: what is compared are means over so long.
+
     `threshold` None lets the stream decide: of the way from its novelty at rest to that of its changes in the last
     `memory_s` seconds, the share `sensitivity`; a change is taken to reach `typical` at least, which is all that is
     known at the beginning. A change is over when the novelty falls to `hysteresis` times its peak. Segments last
@@ -87,16 +89,12 @@ class _Moment:
 
 
 class OnlineSegmenter:
-    """Feed it steps in order of time, at any rate, even an irregular one; it tells the changes as they end.
+    """Feed it steps in order of time, at any rate, even an irregular one; it tells the changes as they end."""
 
-    `lag_s` is how long after the fact a step tells of it: half of what the model's window spans.
-    """
-
-    def __init__(self, settings: OnlineSettings | None = None, lag_s: float = 0.0) -> None:
+    def __init__(self, settings: OnlineSettings | None = None) -> None:
         self.settings = settings or OnlineSettings()
         self.start_s = 0.0  # where the current segment begins
-        self._lag_s = lag_s
-        self._began_s = 0.0  # the same on the clock of the steps, which trails by the lag
+        self._began_s = 0.0  # the same on the clock of the steps, which trails by their lag
         self._moments: deque[_Moment] = deque(maxlen=STEPS_KEPT)
         self._novelty: deque[tuple[float, float]] = deque(maxlen=NOVELTIES_KEPT)
         self._known: deque[Float[np.ndarray, " dim"]] = deque(maxlen=SCENES_KNOWN)
@@ -110,6 +108,10 @@ class OnlineSegmenter:
         """Hold the threshold, or None to let the stream decide again. ValueError unless above 0 and at most 2."""
         self.settings = replace(self.settings, threshold=threshold)
 
+    def set_window(self, window_s: float) -> None:
+        """Compare means of so many seconds from now on. ValueError unless above 0."""
+        self.settings = replace(self.settings, window_s=window_s)
+
     @property
     def segment_embedding(self) -> Float[np.ndarray, " dim"]:
         """The mean of the current segment so far, at unit length. ValueError before the first step."""
@@ -118,8 +120,12 @@ class OnlineSegmenter:
         total = self._sum if self._sum is not None else self._moments[-1].embedding
         return (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
 
-    def push(self, time_s: float, embedding: Float[np.ndarray, " dim"]) -> OnlineStep:
-        """Take the next step. ValueError unless time rises and the embedding is finite."""
+    def push(self, time_s: float, embedding: Float[np.ndarray, " dim"], lag_s: float = 0.0) -> OnlineStep:
+        """Take the next step. ValueError unless time rises and the embedding is finite.
+
+        `lag_s` is how long before `time_s` the middle of the frames lay that the embedding is of: for frames at 0, 0.25
+        and 0.5 s it is 0.25. A boundary is told as of then.
+        """
         moment = self._moment(time_s, embedding)
         threshold = self._threshold() if self.settings.threshold is None else self.settings.threshold
         novelty = self._novelty_at(moment)
@@ -127,7 +133,7 @@ class OnlineSegmenter:
         boundary_s = self._boundary(moment, novelty, threshold)
         if boundary_s is not None:
             self._begin_segment(boundary_s)
-            self.start_s = max(self.start_s, boundary_s - self._lag_s)
+            self.start_s = max(self.start_s, boundary_s - lag_s)
         elif time_s >= self._began_s + self.settings.settle_s:
             self._add(moment.embedding)
         return OnlineStep(time_s, novelty, threshold, None if boundary_s is None else self.start_s)

@@ -175,8 +175,7 @@ class Engine:
         film = self.film(key)
 
         def fit(job: Job) -> Film:
-            job.report("Fitting a map to this film", 0.0)
-            film.own_place()
+            film.own_place(lambda: job.report("Fitting a map to this film", 0.0))
             return film
 
         return self.jobs.start(fit)

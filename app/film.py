@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from visualizations.landmark_map import Landmarks, neighbourhood_agreement, pca_coordinates, place, place_3d
-from visualizations.own_map import own_coordinates
+from visualizations.own_map import fit_apart
 from vljepa.analysis import CutSettings, build_tree, cut, end_s, spans
 from vljepa.metrics import boundary_f1
 from vljepa.readout import Caption
@@ -110,12 +110,11 @@ class Film:
                 self._known[name] = find()
             return self._known[name]
 
-    def own_place(self) -> Place:
+    def own_place(self, still_wanted: Callable[[], None] = lambda: None) -> Place:
         """Where the stream lies on a map fitted to it alone, laid over its place on the common one. Seconds, once."""
         def fit() -> Place:
-            embeddings = self.trajectory.embeddings
-            xy, xyz = (own_coordinates(embeddings, before) for before in (self.place.xy, self.place.xyz))
-            return Place("own", xy, xyz, None)
+            before = self.place
+            return Place("own", *fit_apart(self.trajectory.embeddings, before.xy, before.xyz, still_wanted), None)
 
         return self.once("own map", fit)
 

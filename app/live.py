@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from app.engine import Engine
 from app.live_engine import LiveEngine, Viewer
 from app.messages import Handler, in_one_sentence
 from app.tab import tab
-from app.views import file_url, landmarks_view
+from app.views import file_url, landmarks_view, packed
 from vljepa.export import write_exports
 from vljepa.live import LiveCaption, LiveEvent, LiveUpdate
 from vljepa.online import OnlineSettings
@@ -91,10 +92,12 @@ def handlers(engine: Engine, live: LiveEngine) -> dict[str, Handler]:
         return _news(viewer, clock_s, viewer.session.wait(int(request["since"]), wait_s, newest_s), request)
 
     def adjust(request: dict[str, Any]) -> dict[str, Any]:
-        """Hold the threshold (null: automatic), ask something else, or pause."""
+        """Hold the threshold (null: automatic), smooth by another window, ask something else, or pause."""
         viewer = live.viewer(request["token"])
         if "threshold" in request:
             viewer.session.set_threshold(request["threshold"])
+        if "window_s" in request:
+            viewer.session.set_window(float(request["window_s"]))
         if "query" in request:
             viewer.session.set_query(_query(request))
         if "paused" in request:
@@ -104,6 +107,30 @@ def handlers(engine: Engine, live: LiveEngine) -> dict[str, Handler]:
     def stop(request: dict[str, Any]) -> dict[str, Any]:
         """Let go of the source; what was seen is kept until the next start, or until the page closes."""
         live.viewer(request["token"]).unwatch()
+        return {}
+
+    def fit_map(request: dict[str, Any]) -> dict[str, Any]:
+        """Start to fit a map to the session so far; returns the job's token."""
+        viewer = live.viewer(request["token"])
+        stage = "Fitting a map to this session"
+        return {"job": engine.jobs.start(lambda job: viewer.fit_map(lambda: job.report(stage, 0.0))).token}
+
+    def fitted(request: dict[str, Any]) -> dict[str, Any]:
+        """Whether that is done; then [index, x, y, X, Y, Z] of all moments, also of those that came meanwhile."""
+        viewer, job = live.viewer(request["token"]), engine.jobs.get(request["job"])
+        job.seen()
+        if not job.finished.is_set() or job.error:
+            return {"error": job.error} if job.error else {"done": False}
+        if job.cancelled:
+            return {"done": True}
+        places = np.concatenate([job.result, viewer.places_since(int(job.result[-1, 0]))])
+        return {"done": True, "places": packed(places[-int(request["at_most"]):])}
+
+    def common_map(request: dict[str, Any]) -> dict[str, Any]:
+        """Back to the landmarks' map; also stops fitting another."""
+        if request.get("job"):
+            engine.jobs.get(request["job"]).cancel()
+        live.viewer(request["token"]).own_map = None
         return {}
 
     def download(request: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +156,7 @@ def handlers(engine: Engine, live: LiveEngine) -> dict[str, Handler]:
         else:
             viewer.unwatch()
 
-    functions = (hello, start, switch, exchange, adjust, stop, download)
+    functions = (hello, start, switch, exchange, adjust, stop, fit_map, fitted, common_map, download)
     return {function.__name__: in_one_sentence(function) for function in functions}
 
 
@@ -154,7 +181,7 @@ def _news(viewer: Viewer, clock_s: float, events: list[LiveEvent], request: dict
     session = viewer.session
     start_s = session.started_s - clock_s
     news: dict[str, Any] = {
-        "updates": [_update_row(event, start_s) for event in events if isinstance(event, LiveUpdate)],
+        "updates": [_update_row(event, start_s, viewer) for event in events if isinstance(event, LiveUpdate)],
         "captions": [_caption_view(event) for event in events if isinstance(event, LiveCaption)],
         "last": events[-1].index if events else int(request["since"]),
     }
@@ -170,10 +197,13 @@ def _news(viewer: Viewer, clock_s: float, events: list[LiveEvent], request: dict
     return news
 
 
-def _update_row(update: LiveUpdate, start_page_s: float) -> list[Any]:
-    """[index, time_s, captured on the page's clock, novelty, threshold, segment, boundary_s, blank, x, y, X, Y, Z]."""
+def _update_row(update: LiveUpdate, start_page_s: float, viewer: Viewer) -> list[Any]:
+    """[index, time_s, captured on the page's clock, novelty, threshold, segment, boundary_s, blank, x, y, X, Y, Z].
+
+    Where a map was fitted to the session, the five coordinates follow once more, as they are on that one.
+    """
     boundary_s = None if update.boundary_s is None else round(update.boundary_s, 3)
-    place = [round(value, 4) for value in (*(update.xy or ()), *(update.xyz or ()))]
+    place = [round(value, 4) for value in (*(update.xy or ()), *(update.xyz or ()), *viewer.own_place(update))]
     return [update.index, round(update.time_s, 3), round(start_page_s + update.time_s, 4), round(update.novelty, 4),
             round(update.threshold, 4), update.segment, boundary_s, int(update.blank), *place]
 

@@ -7,15 +7,17 @@ import re
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from app.frame_log import FrameLog
 from app.kept_session import KeptSession
 from app.pictures import decode_jpeg, encode_jpeg
+from visualizations.own_map import OwnMap, fit_apart
 from vljepa.errors import VLJEPAError
 from vljepa.live import LiveEvent, LiveModel, LiveSession, LiveUpdate
 from vljepa.online import OnlineSettings
@@ -24,6 +26,7 @@ from vljepa.sources import LiveSource, SourceState
 
 SILENT_S = 150.0  # a browser lets a hidden page speak once a minute
 SWEEP_S = 5.0
+PLACED_AMONG = 2000  # moments of a fitted map, evenly spread, that later ones are compared with
 WARM_WINDOWS = 4  # a whole window of the model, and one more
 TOKEN = re.compile(r"[0-9a-f]{32}")
 
@@ -36,6 +39,7 @@ class Viewer:
         self.state: SourceState | None = None
         self.paused = False
         self.aspect: float | None = None  # width by height of what is seen, if the pictures are squashed
+        self.own_map: OwnMap | None = None  # fitted to this session, until the page goes back to the common one
         self._source: LiveSource | None = None
         self._preview: tuple[float, bytes] = (0.0, b"")
         self._clock_s = float("inf")  # what to add to the page's clock to get ours
@@ -84,6 +88,38 @@ class Viewer:
         events = [event for event in self.session.updates() if isinstance(event, LiveUpdate)]
         recording = self.recording()
         return KeptSession(title, recording, self.frames, self.session.started_s + events[0].time_s, self.aspect)
+
+    def fit_map(self, still_wanted: Callable[[], None]) -> Float[np.ndarray, "moments 6"]:
+        """Fit a map to the session so far, `own_map`, while it goes on; seconds to a minute.
+
+        Returns [index, x, y, X, Y, Z] of its moments. What `still_wanted` raises ends it. ValueError without a common
+        map to lay it over, or for too few moments.
+        """
+        landmarks = self.session.landmarks
+        seen = [event for event in self.session.updates() if isinstance(event, LiveUpdate)]
+        if landmarks is None or not seen:
+            raise ValueError("there is nothing to fit a map to: start a camera or a film first" if landmarks else
+                             "this checkpoint has no map, so none can be fitted to the session")
+        embeddings, xy, xyz = (np.array([getattr(event, name) for event in seen], dtype=np.float32)
+                               for name in ("embedding", "xy", "xyz"))
+        new_xy, new_xyz = fit_apart(embeddings, xy, xyz, still_wanted)
+        kept = slice(None, None, -(-len(seen) // PLACED_AMONG))
+        self.own_map = OwnMap(landmarks.predicted_mean, embeddings[kept], new_xy[kept], new_xyz[kept])
+        return np.column_stack([[event.index for event in seen], new_xy, new_xyz]).astype(np.float32)
+
+    def places_since(self, index: int) -> Float[np.ndarray, "moments 6"]:
+        """[index, x, y, X, Y, Z] on the own map of the moments after that one, which came while it was fitted."""
+        rows = [[event.index, *self.own_place(event)] for event in self.session.updates(index)
+                if isinstance(event, LiveUpdate)]
+        return np.array(rows, dtype=np.float32).reshape(-1, 6)
+
+    def own_place(self, update: LiveUpdate) -> list[float]:
+        """[x, y, X, Y, Z] on the map that was fitted to the session; nothing without one."""
+        if self.own_map is None or update.xy is None or update.xyz is None:
+            return []
+        xy, xyz = self.own_map.place(update.embedding.astype(np.float32), np.array(update.xy, dtype=np.float32),
+                                     np.array(update.xyz, dtype=np.float32))
+        return [*xy.tolist(), *xyz.tolist()]
 
     def close(self) -> None:
         """End everything and remove the pictures."""

@@ -139,7 +139,10 @@ def landmarks() -> Landmarks:
 
 
 def finished(job):
-    assert job.finished.wait(120), "the job did not end"
+    until = time.monotonic() + 120
+    while not job.finished.wait(1):
+        assert time.monotonic() < until, "the job did not end"
+        job.seen()
     return job
 
 

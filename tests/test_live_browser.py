@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from browsing import App, open_tab, serving, visitor
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from test_app import landmarks
+from test_app import COLOURS, landmarks
 from test_live_engine import LiveColourModel, scene
 
 from app.browser import launch
@@ -133,19 +133,32 @@ def test_it_starts_on_the_camera_counts_and_stops(page):
     assert page.evaluate("document.querySelector('.vlj-eye').srcObject") is None, "and the camera is off"
 
 
+# a camera that shows what the test paints, for as long as it likes
+PAINTED = """(first) => { const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+    const context = canvas.getContext('2d');
+    window.shown = first;
+    setInterval(() => { for (const [part, top] of [[0.5, 0], [1, 120]]) {
+      context.fillStyle = `rgb(${window.shown.map((value) => value * part)})`;
+      context.fillRect(0, top, 320, 120); } }, 40);
+    navigator.mediaDevices.getUserMedia = async () => canvas.captureStream(); }"""
+
+
 def test_the_caption_changes_at_boundaries_and_at_nothing_else(page):
+    page.evaluate(PAINTED, COLOURS["red"])
     start(page)
-    caption(page)
+    assert caption(page).startswith("red")
     page.evaluate("""() => { const words = document.querySelector('.vlj-words p'); window.seen = [];
-        new MutationObserver(() => window.seen.push(words.textContent))
+        new MutationObserver(() => window.seen.push(words.textContent.split(' ')[0]))
           .observe(words, { childList: true, characterData: true, subtree: true }); }""")
-    begun = drawn(page)
-    page.wait_for_function("window.seen.length >= 3")
-    seen = page.evaluate("window.seen")
-    assert drawn(page) - begun > 2 * len(seen), "the dot moved many times for each sentence"
-    assert all(a != b for a, b in pairwise(seen))
-    assert {text.split()[0] for text in seen} <= set(SCENES)
+    order = ["green", "blue", "white", "green", "red"]
+    for k, colour in enumerate(order):
+        moments(page, 12)  # the dot moves on, the caption stays
+        assert page.evaluate("window.seen") == order[:k]
+        page.evaluate("(colour) => { window.shown = colour; }", COLOURS[colour])
+        page.wait_for_function(f"document.querySelector('{CAPTION}').textContent.startsWith('{colour}')")
+    assert page.evaluate("window.seen") == order, "one for each scene, in their order"
     assert page.locator(".vlj-chip:visible").count() >= 2
+    page.wait_for_function(f"document.querySelector('[data-count=decodes]').textContent === '{len(order) + 1}'")
 
 
 def test_permission_refused_is_said_with_the_remedy_and_the_film_goes_instead(app, browser):
@@ -218,6 +231,48 @@ def test_zoom_and_turn_survive_every_update_and_nothing_is_mounted_anew(page):
         moments(page, 4)
         assert page.evaluate(words) == moved
     assert page.evaluate("window.front === [...document.querySelectorAll('.vlj-cloud canvas')].at(-1)")
+
+
+def test_a_map_is_fitted_to_the_session_and_given_up_again_while_the_view_stays(page):
+    start(page)
+    moments(page, 15)
+    box = page.locator(".vlj-cloud").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -200)
+    page.mouse.move(2, 2)
+    background = "[...document.querySelectorAll('.vlj-cloud canvas')].at(0).toDataURL()"
+    before = page.evaluate(background)
+    page.get_by_text("Advanced").click()
+    page.get_by_role("button", name="Fit the map to this session").click()
+    page.wait_for_selector(".vlj-own[data-state=fitting]")
+    moments(page, 5)  # the stream is not held up
+    page.wait_for_selector(".vlj-own[data-state=fitted]", timeout=180_000)
+    moments(page, 3)
+    page.wait_for_timeout(1200)  # the points are on their way
+    assert page.evaluate(background) != before, "the session instead of the sentences"
+    page.get_by_role("button", name="Shared map").click()
+    page.wait_for_selector(".vlj-own", state="hidden")
+    page.wait_for_function(f"{background} === {json.dumps(before)}")
+    page.locator("body").press("m")
+    page.get_by_role("button", name="Cancel").click()
+    page.wait_for_selector(".vlj-own", state="hidden")
+    moments(page, 3)
+    assert page.evaluate(background) == before
+
+
+def test_smoothing_is_set_while_it_runs_and_remembered(page):
+    start(page)
+    page.get_by_text("Advanced").click()
+    slider = page.get_by_role("slider", name="Smoothing")
+    with page.expect_request(lambda request: '"window_s":2' in (request.post_data or "").replace(" ", "")):
+        slider.fill("2")
+        slider.dispatch_event("change")
+    moments(page, 3)
+    page.reload()
+    open_tab(page, "live")
+    page.get_by_text("Advanced").click()
+    expect(slider).to_have_value("2")
+    expect(slider).to_have_attribute("aria-valuetext", "2 s")
 
 
 def test_a_point_of_the_trail_tells_its_time_and_its_caption(page):

@@ -164,6 +164,9 @@ def test_a_film_on_the_server_is_watched_paused_and_shown(engine):
     news = call["exchange"]({"token": TOKEN, "at_s": time.monotonic(), "since": -1, "wait_s": 5})
     assert news["updates"] and news["source"]["kind"] == "playing"
     assert decode_jpeg(base64.b64decode(news["picture"])).shape == (64, 96, 3)
+    assert call["adjust"]({"token": TOKEN, "window_s": 2}) == {}
+    assert engine.live.viewer(TOKEN).session.settings.window_s == 2.0
+    assert "window_s must be more than 0" in call["adjust"]({"token": TOKEN, "window_s": 0})["error"]
     call["adjust"]({"token": TOKEN, "paused": True})
     call["exchange"]({"token": TOKEN, "at_s": time.monotonic(), "since": news["last"], "wait_s": 0.3})
     before = engine.live.viewer(TOKEN).session.ledger().windows
@@ -210,3 +213,40 @@ def test_a_picture_survives_its_jpeg():
     picture = scene("green", (64, 48))
     assert np.abs(decode_jpeg(encode_jpeg(picture)).astype(int) - picture).mean() < 3
     assert cv2.imdecode(np.frombuffer(encode_jpeg(picture), np.uint8), 1).shape == (48, 64, 3)
+
+
+def test_a_map_is_fitted_to_the_session_while_it_goes_on_and_given_up_again(engine):
+    call = handlers(engine, engine.live)
+    call["start"]({"token": TOKEN, "at_s": time.monotonic()})
+    rows, _, news = show(call, ["red"] * 12 + ["blue"] * 12)
+    job = call["fit_map"]({"token": TOKEN})["job"]
+    # the stream is not held up: a frame is answered although the map takes seconds
+    start_s, since = time.monotonic(), news["last"]
+    picture = base64.b64encode(jpeg("green")).decode()
+    late = call["exchange"]({"token": TOKEN, "at_s": start_s, "since": since, "wait_s": 5, "jpeg": picture,
+                             "captured_s": start_s + 60})["updates"]
+    assert len(late[0]) == 13 and call["fitted"]({"token": TOKEN, "job": job, "at_most": 9}) == {"done": False}
+    while not (found := call["fitted"]({"token": TOKEN, "job": job, "at_most": 3600})).get("done"):
+        assert "error" not in found and time.monotonic() < start_s + 120
+        time.sleep(0.2)
+    places = np.frombuffer(base64.b64decode(found["places"]), "<f4").reshape(-1, 6)
+    assert places[:, 0].tolist() == [row[0] for row in [*rows, *late]], "the moment that came meanwhile, too"
+    assert np.abs(places[:24, 1:3].mean(axis=0) - np.array([row[8:10] for row in rows]).mean(axis=0)).max() < 0.05
+    request = {"token": TOKEN, "at_s": start_s, "since": late[0][0], "wait_s": 5, "jpeg": picture}
+    assert len(call["exchange"]({**request, "captured_s": start_s + 61})["updates"][-1]) == 18, "with both places"
+    assert call["common_map"]({"token": TOKEN}) == {}
+    assert len(call["exchange"]({**request, "captured_s": start_s + 62})["updates"][-1]) == 13
+
+
+def test_a_map_of_too_little_is_refused_in_a_sentence_and_fitting_can_be_cancelled(engine):
+    call = handlers(engine, engine.live)
+    call["start"]({"token": TOKEN, "at_s": time.monotonic()})
+    show(call, ["red"] * 3)
+    job = call["fit_map"]({"token": TOKEN})["job"]
+    engine.jobs.get(job).finished.wait(20)
+    assert "let it run longer" in call["fitted"]({"token": TOKEN, "job": job, "at_most": 9})["error"]
+    show(call, ["red"] * 12)
+    job = call["fit_map"]({"token": TOKEN})["job"]
+    call["common_map"]({"token": TOKEN, "job": job})
+    assert engine.jobs.get(job).finished.wait(20) and engine.jobs.get(job).cancelled
+    assert call["fitted"]({"token": TOKEN, "job": job, "at_most": 9}) == {"done": True}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from visualizations.landmark_map import umap_coordinates
-from visualizations.own_map import FEWEST, laid_over, own_coordinates
+from visualizations.own_map import FEWEST, OwnMap, fit_apart, laid_over, own_coordinates
 
 
 def scenes(seed=0, each=30, count=4):
@@ -74,3 +74,39 @@ def test_no_turn_would_bring_a_new_map_nearer_to_the_old_one():
 def test_a_still_picture_has_a_map_too():
     rows = np.tile(np.eye(8, dtype=np.float32)[0], (20, 1))
     assert np.isfinite(own_coordinates(rows, np.full((20, 2), 0.3, np.float32))).all()
+
+
+def test_fitted_apart_the_map_is_the_same():
+    steps, of = scenes(each=10)
+    before = np.eye(4, 3, dtype=np.float32)[of]
+    asked = []
+    xy, xyz = fit_apart(steps, before[:, :2], before, lambda: asked.append(1))
+    np.testing.assert_allclose(xy, own_coordinates(steps, before[:, :2]), atol=1e-5)
+    np.testing.assert_allclose(xyz, own_coordinates(steps, before), atol=1e-5)
+    assert asked, "whoever waits is asked whether it is still wanted"
+
+
+def test_nobody_waits_for_a_map_that_is_no_longer_wanted():
+    steps, of = scenes(each=10)
+    before = np.eye(4, 3, dtype=np.float32)[of]
+
+    def no_more():
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        fit_apart(steps, before[:, :2], before, no_more)
+
+
+def test_a_later_step_lies_with_those_it_resembles_and_a_strange_one_where_it_lay():
+    steps, of = scenes()
+    corners = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)
+    fitted = OwnMap(np.zeros(32, np.float32), steps, corners[of], np.eye(4, 3, dtype=np.float32)[of])
+    lay = np.full(2, 9, np.float32), np.full(3, 9, np.float32)
+    again = steps[of == 2].mean(axis=0)
+    xy, xyz = fitted.place(again, *lay)
+    np.testing.assert_allclose(xy, corners[2], atol=1e-4)
+    np.testing.assert_allclose(xyz, [0, 0, 1], atol=1e-4)
+    strange = -steps.mean(axis=0)
+    np.testing.assert_array_equal(fitted.place(strange, *lay)[0], lay[0])
+    between = again / np.linalg.norm(again) + 1.1 * np.eye(32, dtype=np.float32)[np.abs(steps).mean(axis=0).argmin()]
+    assert 0 < np.linalg.norm(fitted.place(between, *lay)[0] - lay[0]) < np.linalg.norm(corners[2] - lay[0])

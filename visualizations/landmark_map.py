@@ -52,7 +52,7 @@ class Landmarks:
     @cached_property
     def centred(self) -> Float[np.ndarray, "landmarks dim"]:
         """Unit vectors about the middle of the sentences' cone; kept, for every placed point is compared with them."""
-        return _unit(self.embeddings - self.text_mean)
+        return unit_rows(self.embeddings - self.text_mean)
 
     def save(self, path: str | Path) -> None:
         """One safetensors file; embeddings in half precision, sentences and words as JSON in its metadata."""
@@ -76,7 +76,7 @@ class Landmarks:
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the landmark map {path} cannot be read ({error}); fetch the checkpoint again, "
                                   "or delete that file to go without a map") from None
-        tensors["embeddings"] = _unit(tensors["embeddings"].astype(np.float32))
+        tensors["embeddings"] = unit_rows(tensors["embeddings"].astype(np.float32))
         tensors["clusters"] = tensors["clusters"].astype(np.int64)
         landmarks = cls(texts=texts, cluster_words=words, **tensors)
         _check_fit(landmarks, path)
@@ -98,7 +98,7 @@ def fit_landmarks(
     if len(texts) < 8 or len(texts) != len(embeddings):
         raise ValueError(f"a map needs at least 8 texts and one embedding for each, got {len(texts)} texts "
                          f"and {len(embeddings)} embeddings")
-    centred = _unit(embeddings - text_mean)
+    centred = unit_rows(embeddings - text_mean)
     xy, xyz = (umap_coordinates(centred, dimensions, seed) for dimensions in (2, 3))
     clusters = _find_clusters(xy, seed)
     words = cluster_words(texts, clusters)
@@ -239,10 +239,11 @@ def _similarities(
     landmarks: Landmarks, embeddings: Float[np.ndarray, "time dim"]
 ) -> Float[np.ndarray, "time landmarks"]:
     """Cosines of predictions and sentences, each about the middle of its own cone."""
-    return _unit(embeddings - landmarks.predicted_mean) @ landmarks.centred.T
+    return unit_rows(embeddings - landmarks.predicted_mean) @ landmarks.centred.T
 
 
-def _unit(vectors: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows dim"]:
+def unit_rows(vectors: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows dim"]:
+    """Each row at length 1."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 

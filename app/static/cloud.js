@@ -1,8 +1,10 @@
 // A map that moves many times a second: landmark sentences, their words, and a trail with a dot at its end. Plain
 // canvases: a Plotly update costs 21 ms where this costs one or two, and disturbs a drag, where this does not.
 // Three layers: what changes with the view, what changes with each update, and the dot that glides between updates.
+// Points of the trail may have a second place, `own`, on a map that was fitted to them: `showOwn` moves them there and
+// back while the view stays as it is.
 
-import { canvasContext, cssColour, isDark, segmentColour, unpack } from './lib.js';
+import { canvasContext, clockTime, cssColour, isDark, segmentColour, unpack } from './lib.js';
 
 const TRAIL_POINTS = 240;
 const PAD_PX = 34;
@@ -11,20 +13,25 @@ const START = { 2: { x: 0, y: 0, zoom: 1 }, 3: { yaw: 0.6, pitch: 0.35, zoom: 1 
 const NEAR_PX = 16;
 const GLIDE_MS = 140;
 const PULSE_MS = 700;
+const MOVE_MS = 900; // from one map to the other
+const CAPTION_WORDS = 5;
+const AXES = ['x', 'y', 'X', 'Y', 'Z'];
 const FLUENT_MS = 40; // where a frame takes longer, gliding would cost updates: the dot jumps instead
 const still = matchMedia('(prefers-reduced-motion: reduce)');
 
 export class Cloud {
-  // `describe(point)` gives the lines to show beside a point of the trail.
-  constructor(box, describe) {
+  // `caption(point)` gives what is said of a point of the trail, null while nothing is.
+  constructor(box, caption) {
     this.box = box;
-    this.describe = describe;
+    this.caption = caption;
     [this.back, this.middle, this.front] = box.querySelectorAll('canvas');
     this.tip = box.querySelector('.vlj-cloud-tip');
     this.view = { 2: { ...START[2] }, 3: { ...START[3] } };
     this.dimensions = 2;
     this.landmarks = null;
     this.trail = [];
+    this.own = 0; // 1 on the trail's own map, 0 on the common one, between them on the way
+    this.goesOwn = false; // where it is or is going
     this.frameMs = 16; // how long a frame takes here, by and by
     this.at = null; // where the dot is drawn, in map coordinates
     this.listen();
@@ -54,7 +61,8 @@ export class Cloud {
     this.trail = points.filter((p) => p.x !== undefined);
     this.drawTrail();
     const last = this.trail.at(-1);
-    const goal = last ?? null;
+    if (this.own && last && this.caption(last) !== this.named) this.drawBack(); // a new segment has its caption there
+    const goal = last ? this.lying(last) : null;
     cancelAnimationFrame(this.gliding);
     if (!glide || !before || !goal || still.matches || !this.fluent()) { this.at = goal; this.drawDot(); return; }
     if (before.segment !== goal.segment) this.pulseAt = performance.now();
@@ -70,6 +78,24 @@ export class Cloud {
     };
     step(start);
   }
+
+  // To the trail's own map, or with false back to the common one; its points move there, nothing else does.
+  showOwn(on) {
+    this.goesOwn = on;
+    const [from, start] = [this.own, performance.now()];
+    cancelAnimationFrame(this.moving);
+    const step = (now) => {
+      const part = still.matches ? 1 : Math.min(1, Math.max(0, (now - start) / MOVE_MS));
+      this.own = from + (Number(on) - from) * part ** 2 * (3 - 2 * part);
+      if (this.trail.length) this.at = this.lying(this.trail.at(-1));
+      this.redraw();
+      if (part < 1) this.moving = requestAnimationFrame(step);
+    };
+    step(start);
+  }
+
+  // A point of the trail where it lies now, between its place on the common map and that on its own.
+  lying(point) { return this.own && point.own ? { ...point, ...mixed(point, point.own, this.own) } : point; }
 
   // Whether this machine draws quickly enough to glide; one that did not is asked again from time to time.
   fluent() {
@@ -116,23 +142,45 @@ export class Cloud {
   drawBack() {
     const { context } = canvasContext(this.back);
     if (!this.landmarks) return;
+    if (this.own < 1) this.drawLandmarks(context, 1 - this.own);
+    if (this.own) this.drawSession(context);
+    context.globalAlpha = 1;
+  }
+
+  drawLandmarks(context, alpha) {
     context.fillStyle = cssColour(this.box, '--vlj-faint');
     const three = this.dimensions === 3;
     this.places = this.landmarks.points.map((point) => this.project(point));
     const zoomed = Math.min(1.6, Math.sqrt(this.view[this.dimensions].zoom));
     for (const [x, y, near] of this.places) {
       const size = (three ? 1.6 * near : 1.9) * zoomed;
-      context.globalAlpha = three ? Math.min(0.85, 0.5 * near ** 3) : 0.6;
-      context.beginPath();
-      context.arc(x, y, size, 0, 2 * Math.PI);
-      context.fill();
+      context.globalAlpha = alpha * (three ? Math.min(0.85, 0.5 * near ** 3) : 0.6);
+      disc(context, x, y, size);
     }
-    context.globalAlpha = 1;
-    this.drawWords(context);
+    context.globalAlpha = alpha;
+    this.drawWords(context, this.landmarks.words, '--vlj-quiet');
   }
 
-  // Only as many words as fit beside each other, those of the largest clusters first; zooming in makes room for more.
-  drawWords(context) {
+  // On a map of its own the session is all there is: every moment of it, and its captions, each where it was said.
+  drawSession(context) {
+    const said = new Map();
+    context.globalAlpha = 0.4 * this.own;
+    for (const point of this.trail) {
+      const here = this.lying(point);
+      const [x, y, near] = this.project(here);
+      context.fillStyle = segmentColour(point.segment);
+      disc(context, x, y, 2.4 * Math.min(1.5, near));
+      const caption = this.caption(point);
+      if (caption) said.get(caption)?.push(here) ?? said.set(caption, [here]);
+    }
+    this.named = this.trail.length ? this.caption(this.trail.at(-1)) : null;
+    context.globalAlpha = this.own;
+    const words = [...said].reverse().map(([caption, points]) => ({ ...middle(points), words: short(caption) }));
+    this.drawWords(context, words, '--vlj-ink');
+  }
+
+  // Only as many words as fit beside each other, the first of them first; zooming in makes room for more.
+  drawWords(context, words, colour) {
     const taken = [];
     context.font = '600 12px system-ui, sans-serif';
     context.textAlign = 'center';
@@ -140,8 +188,8 @@ export class Cloud {
     context.lineJoin = 'round';
     context.lineWidth = 4;
     context.strokeStyle = cssColour(this.box, '--vlj-card');
-    context.fillStyle = cssColour(this.box, '--vlj-quiet');
-    for (const word of this.landmarks.words) {
+    context.fillStyle = cssColour(this.box, colour);
+    for (const word of words) {
       const [x, middle] = this.project(word);
       const y = middle - 13; // in the middle itself the trail would pass through it
       const half = context.measureText(word.words).width / 2 + 6;
@@ -157,7 +205,7 @@ export class Cloud {
     const { context } = canvasContext(this.middle);
     if (!this.size?.width || !this.trail.length || !this.frame) return;
     const shown = this.trail.slice(-TRAIL_POINTS);
-    const places = shown.map((point) => this.project(point));
+    const places = shown.map((point) => this.project(this.lying(point)));
     context.lineWidth = 2;
     context.lineCap = 'round';
     for (let i = 0; i < shown.length; i++) {
@@ -192,7 +240,7 @@ export class Cloud {
     context.globalAlpha = 1;
     disc(context, x, y, 8.5);
     ring(context, x, y, 8.5, isDark() ? '#14161f' : '#ffffff', 2.5, 1);
-    if (this.hovered) { const [a, b] = this.project(this.hovered); ring(context, a, b, 8, cssColour(this.box, '--vlj-ink'), 2, 1); }
+    if (this.hovered) { const [a, b] = this.project(this.lying(this.hovered)); ring(context, a, b, 8, cssColour(this.box, '--vlj-ink'), 2, 1); }
   }
 
   // --- hands ---------------------------------------------------------------------------------------------------
@@ -290,8 +338,9 @@ export class Cloud {
       const far = Math.hypot(x - px, y - py);
       if (far < (best?.far ?? within)) best = { far, x, y, point, lines };
     };
-    for (const point of this.trail.slice(-TRAIL_POINTS)) try_(point, this.project(point), NEAR_PX, null);
-    if (best) return { ...best, lines: this.describe(best.point) };
+    for (const point of this.own ? this.trail : this.trail.slice(-TRAIL_POINTS)) try_(point, this.project(this.lying(point)), NEAR_PX, null);
+    if (best) return { ...best, lines: [clockTime(best.point.t, true), this.caption(best.point) ?? 'no caption yet'] };
+    if (this.own) return null;
     this.landmarks?.points.forEach((point, i) => try_(point, this.places[i], NEAR_PX / 2, [this.landmarks.texts[i]]));
     return best;
   }
@@ -303,10 +352,18 @@ function extent(points, axes) {
   return { middle: sides.map(([low, high]) => (low + high) / 2), reach: sides.map(([low, high]) => Math.max(1e-6, (high - low) / 2)) };
 }
 
-function between(a, b, part) {
-  const mixed = { ...b };
-  for (const axis of ['x', 'y', 'X', 'Y', 'Z']) mixed[axis] = a[axis] + (b[axis] - a[axis]) * part;
-  return mixed;
+const between = (a, b, part) => ({ ...b, ...mixed(a, b, part) });
+
+const mixed = (a, b, part) => Object.fromEntries(AXES.map((axis) => [axis, a[axis] + (b[axis] - a[axis]) * part]));
+
+// The middle of points along each axis: the median, so that a few on their way elsewhere do not count.
+function middle(points) {
+  return Object.fromEntries(AXES.map((axis) => [axis, points.map((p) => p[axis]).sort((a, b) => a - b)[points.length >> 1]]));
+}
+
+function short(sentence) {
+  const words = sentence.split(/\s+/);
+  return words.length > CAPTION_WORDS ? `${words.slice(0, CAPTION_WORDS).join(' ')} …` : sentence;
 }
 
 const distance = ([a, b], [c, d]) => Math.hypot(a - c, b - d);

@@ -3,8 +3,8 @@
 
 import { again } from './again.js';
 import { Cloud } from './cloud.js';
-import { clockTime, element, openInExplore, segmentColour } from './lib.js';
-import { History } from './live_history.js';
+import { clockTime, element, openInExplore, segmentColour, unpack } from './lib.js';
+import { History, KEPT } from './live_history.js';
 import { Link } from './live_link.js';
 import { BrowserCamera, BrowserFilm, ServerSource, cameras } from './live_sources.js';
 import { LiveTimeline } from './live_timeline.js';
@@ -15,6 +15,7 @@ const KEY = 'vljepa.live';
 const DEFAULTS = { source: 'camera:', address: '', dimensions: 2, threshold: 0, query: '', mirror: true, rate_hz: 12, window_s: 1 };
 const AWAKE_MS = 2500; // how long the bar stays in stage mode
 const LAG_WINDOW = 60;
+const FIT_POLL_MS = 300;
 
 export function mount({ element: root, server }) {
   return new Live(root.querySelector('.vlj-live'), new Api(server));
@@ -25,7 +26,7 @@ class Live {
     [this.root, this.api] = [root, api];
     this.settings = { ...DEFAULTS, ...remembered() };
     this.history = new History();
-    this.cloud = new Cloud(this.find('cloud'), (point) => this.describe(point));
+    this.cloud = new Cloud(this.find('cloud'), ({ segment }) => this.history.captions.get(segment)?.text ?? null);
     this.timeline = new LiveTimeline(root, this.history, {
       onThreshold: (value, done) => this.setThreshold(value, done), onScrub: (second) => this.lookAt(second) });
     this.link = new Link(api, this.history, { onNews: (news) => this.accept(news), onLost: (sentence) => this.lost(sentence),
@@ -68,6 +69,7 @@ class Live {
     freeze.textContent = state === 'frozen' ? 'Go on' : 'Freeze';
     this.find('keep').hidden = state !== 'stopped' || !this.history.newest;
     this.find('keep-too').disabled = !this.history.newest && !this.active;
+    this.find('fit').disabled = !this.about?.landmarks || !this.history.newest && !this.active;
     this.root.querySelectorAll('[data-file]').forEach((button) => { button.disabled = !this.history.newest && !this.active; });
     this.showBadge();
   }
@@ -347,11 +349,8 @@ class Live {
     if (back !== null) badge.textContent = `${this.state === 'frozen' ? 'Frozen' : 'Looking back'} at ${clockTime(back, true)} · drag the curve or press ← →`;
   }
 
-  describe(point) {
-    return [clockTime(point.t, true), this.history.captions.get(point.segment)?.text ?? 'no caption yet'];
-  }
-
   clearPicture() {
+    if (this.fitting || this.cloud.goesOwn) this.commonMap();
     const words = this.find('words');
     this.captionOf = null;
     words.querySelector('p').textContent = '';
@@ -365,6 +364,44 @@ class Live {
     for (const name of ['decodes', 'uniform', 'windows', 'dropped']) this.put(name, 0);
     Object.assign(this.root.vljLive, { lags: [], drawn: 0, ledger: null });
     this.arrivals = [];
+  }
+
+  // --- a map of this session alone ---------------------------------------------------------------------------------------
+
+  // Fits one, stops fitting it, or goes back to the common one.
+  async fitMap() {
+    if (this.fitting || this.cloud.goesOwn) { this.commonMap(); return; }
+    if (!this.history.newest || !this.about.landmarks) return;
+    this.find('advanced').open = false;
+    const fitting = this.fitting = {};
+    this.showFit();
+    try {
+      fitting.job = (await this.api.call('fit_map', { token: window.vljToken })).job;
+      for (let found = {}; !found.done; await new Promise((resolve) => { setTimeout(resolve, FIT_POLL_MS); })) {
+        if (this.fitting !== fitting) return;
+        found = await this.api.call('fitted', { token: window.vljToken, job: fitting.job, at_most: KEPT });
+        if (this.fitting === fitting && found.places) { this.history.placeAnew(unpack(found.places, 6)); this.cloud.showOwn(true); }
+      }
+    } catch (error) { if (this.fitting === fitting) this.complain(error.message); }
+    if (this.fitting === fitting) { this.fitting = null; this.showFit(); }
+  }
+
+  commonMap() {
+    const job = this.fitting?.job;
+    this.fitting = null;
+    this.cloud.showOwn(false);
+    this.showFit();
+    this.api.call('common_map', { token: window.vljToken, job }).catch(() => {}); // without an answer the page is right all the same
+  }
+
+  showFit() {
+    const [pill, own] = [this.find('own'), this.cloud.goesOwn];
+    pill.hidden = !this.fitting && !own;
+    pill.dataset.state = this.fitting ? 'fitting' : 'fitted';
+    pill.querySelector('span').textContent = this.fitting ? 'Fitting the map to this session …' : 'Fitted to this session';
+    pill.querySelector('button').textContent = this.fitting ? 'Cancel' : 'Shared map';
+    this.find('fit').setAttribute('aria-pressed', String(own));
+    this.find('fit').textContent = this.fitting ? 'Stop fitting' : own ? 'Back to the shared map' : 'Fit the map to this session';
   }
 
   // --- settings --------------------------------------------------------------------------------------------------------
@@ -444,6 +481,8 @@ class Live {
     press('stage-mode', () => this.toggleStage());
     press('keep', () => this.keep());
     press('keep-too', () => this.keep());
+    press('fit', () => this.fitMap());
+    press('back-to-shared', () => this.fitMap());
     press('keys', () => this.find('dialog').showModal());
     press('rescue', () => { this.find('source').value = `film:${this.about.samples[0].name}`; this.rescue(); });
     on('alert-close', 'click', () => this.dismiss());
@@ -467,6 +506,7 @@ class Live {
         this.remember();
       });
     }
+    this.root.querySelector('[name="window_s"]').addEventListener('change', () => { if (this.active) this.adjust({ window_s: this.settings.window_s }); });
     document.addEventListener('keydown', (event) => this.key(event));
     document.addEventListener('pointerdown', (event) => { const more = this.find('advanced'); if (!more.contains(event.target)) more.open = false; });
     document.addEventListener('fullscreenchange', () => this.stageChanged());
@@ -485,7 +525,7 @@ class Live {
     const value = this.timeline.shownThreshold;
     const acts = { ' ': () => this.freeze(), f: () => this.toggleStage(), s: () => (this.active ? this.stop() : this.start()),
       2: () => this.setDimensions(2), 3: () => this.setDimensions(3), a: () => this.setThreshold(null, true), e: () => this.keep(),
-      0: () => this.cloud.reset(), '?': () => this.find('dialog').showModal(),
+      0: () => this.cloud.reset(), m: () => this.fitMap(), '?': () => this.find('dialog').showModal(),
       ArrowLeft: () => this.step(-1, event.shiftKey), ArrowRight: () => this.step(1, event.shiftKey),
       ArrowUp: () => value && this.timeline.hold(value + 0.02, true), ArrowDown: () => value && this.timeline.hold(Math.max(0.02, value - 0.02), true) };
     const act = acts[key.length === 1 ? key.toLowerCase() : key];

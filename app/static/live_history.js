@@ -1,6 +1,6 @@
 // What a live session has shown so far: moments, captions by segment, and the pictures of the last of them.
 
-const KEPT = 3600; // moments: six minutes at ten a second
+export const KEPT = 3600; // moments: six minutes at ten a second
 const PICTURES = 900;
 
 export class History {
@@ -24,10 +24,10 @@ export class History {
   }
 
   // Takes a row as the server sends it; false if it is known already.
-  add([index, t, captured, novelty, threshold, segment, boundary, blank, x, y, X, Y, Z]) {
+  add([index, t, captured, novelty, threshold, segment, boundary, blank, x, y, X, Y, Z, ...own]) {
     if (this.updates.length && index <= this.updates.at(-1).index) return false;
     const update = { index, t, captured, novelty, threshold, segment, boundary, blank: Boolean(blank), x, y, X, Y, Z,
-      jpeg: this.picture(captured) };
+      own: own.length ? onMap(own) : null, jpeg: this.picture(captured) };
     if (!this.updates.length || segment !== this.updates.at(-1).segment) {
       this.firsts.push({ index: segment, start_s: boundary ?? t });
       this.recolour(segment, boundary ?? t);
@@ -36,6 +36,12 @@ export class History {
     if (this.updates.length > PICTURES) this.updates[this.updates.length - PICTURES - 1].jpeg = null;
     if (this.updates.length > KEPT) this.forget();
     return true;
+  }
+
+  // Where moments lie on a map that was fitted to the session, as columns of [index, x, y, X, Y, Z].
+  placeAnew([indices, ...columns]) {
+    const rows = new Map(indices.map((index, i) => [index, onMap(columns.map((column) => column[i]))]));
+    for (const update of this.updates) update.own = rows.get(update.index) ?? update.own;
   }
 
   // A boundary is found a little after it was: what came since belongs to the new segment.
@@ -80,3 +86,5 @@ export class History {
     return best?.jpeg ?? null;
   }
 }
+
+const onMap = ([x, y, X, Y, Z]) => ({ x, y, X, Y, Z });

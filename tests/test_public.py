@@ -380,6 +380,25 @@ def test_without_a_network_by_wish_the_wish_is_named(monkeypatch, tmp_path):
         vljepa.load("somebody/something")
 
 
+def test_where_nothing_is_asked_unasked_what_is_wished_for_may_be_fetched(monkeypatch):
+    offline = []
+
+    def downloads(*_, local_files_only=False, **__):
+        if local_files_only:
+            raise errors.LocalEntryNotFoundError("not here")
+        offline.append(constants.HF_HUB_OFFLINE)
+        raise errors.LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", downloads)
+    for environment, wanted, told in (("1", False, "the hub does not answer"), ("", True, "forbids the network")):
+        monkeypatch.setenv("VLJEPA_NOTHING_UNASKED", environment)
+        with pytest.raises(CheckpointError, match=told):
+            hub.fetch("a/b", "config.json")
+        assert offline.pop() is wanted
+    assert constants.HF_HUB_OFFLINE
+
+
 def test_a_disk_too_small_is_told_before_the_download(monkeypatch, tmp_path):
     def plans(*_, local_files_only=False, dry_run=False, **__):
         if local_files_only:
@@ -408,6 +427,9 @@ def test_a_download_tells_how_far_it_is_and_can_be_cancelled(monkeypatch, tmp_pa
     monkeypatch.setattr("huggingface_hub.hf_hub_download", downloads)
     assert hub.fetch("a/b", "f", report=lambda what, share: told.append((what, share))) == tmp_path
     assert told == [("Fetching a/b/f", 0.4), ("Fetching a/b/f", 1.0)]
+
+    assert hub.has_file("a/b", "f", lambda what, share: told.append((what, share)))  # it fetches too, and tells so
+    assert len(told) == 4
 
     def cancel(*_):
         raise KeyboardInterrupt

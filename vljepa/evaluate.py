@@ -88,7 +88,9 @@ def evaluate(model: VLJEPA, data: Path, split: str = "test") -> dict[str, dict]:
     predicted = model.predict_windows(flickr.tokens)
     results = {"retrieval": retrieval(model, predicted, captions), "caption": captioning(model, predicted, captions)}
     answered: list[Answered] = []
-    results["vqa"] = {**question_answering(model, flickr, captions, answered),
+    # a joint embedding's answers are those nearest to the picture, whatever is asked: a floor, not an ability
+    results["vqa"] = {"sees_the_question": model.answers_queries,
+                      **question_answering(model, flickr, captions, answered),
                       **indoor_questions(model, data, split, answered), **calibration(model, answered)}
     results["classification"] = classification(model, sports)
     results["moments"] = finding_moments(model, data, split)
@@ -106,8 +108,8 @@ def encode(model: VLJEPA, data: Path, name: str, split: str) -> Photos:
 
 def encode_files(
     model: VLJEPA, files: Sequence[Path], job: str
-) -> Float[torch.Tensor, "photos 1 tokens dim"]:
-    """Photos as one-frame windows of visual tokens, in order; `job` is what the progress bar says."""
+) -> Float[torch.Tensor, "photos time tokens dim"]:
+    """Photos as windows of visual tokens, in order; `job` is what the progress bar says."""
     tokens = []
     with ThreadPoolExecutor(2) as pool:
         for start in tqdm(range(0, len(files), PHOTOS_AT_ONCE), desc=job, mininterval=2.0):
@@ -186,7 +188,7 @@ def indoor_questions(model: VLJEPA, data: Path, split: str, answered: "list[Answ
 
 
 def ranked_first(
-    model: VLJEPA, windows: Float[torch.Tensor, "n 1 tokens dim"], questions: list[Question], answers: Sequence[str]
+    model: VLJEPA, windows: Float[torch.Tensor, "n time tokens dim"], questions: list[Question], answers: Sequence[str]
 ) -> float:
     """Share of questions, each about its own window, whose right answer is the nearest of all `answers`."""
     predicted = model.predict_windows(windows, [q.text for q in questions])
@@ -194,7 +196,7 @@ def ranked_first(
     return metrics.accuracy_over_candidates(predicted, model.embed_text(answers), right)
 
 
-def grey_clip(model: VLJEPA) -> Float[torch.Tensor, "1 1 tokens dim"]:
+def grey_clip(model: VLJEPA) -> Float[torch.Tensor, "1 time tokens dim"]:
     """A window in which nothing can be seen."""
     side = model.config.x_encoder.image_size
     return model.encode_photos(np.full((1, side, side, 3), 127, dtype=np.uint8))

@@ -38,8 +38,8 @@ def fetch(repository: str, *files: str, report: Report | None = None) -> Path:
         return [_fetch_one(name, file, revision or None, report) for file in files][-1].parent
 
 
-def has_file(repository: str, file: str) -> bool:
-    """Whether the repository has that file, by trying to fetch it: False only if it surely has not."""
+def has_file(repository: str, file: str, report: Report | None = None) -> bool:
+    """Whether the repository has that file, by fetching it as `fetch` does: False only if it surely has not."""
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     name, _, revision = repository.partition("@")
@@ -47,7 +47,7 @@ def has_file(repository: str, file: str) -> bool:
         return (shelf / name / file).is_file()
     with _told(repository):
         try:
-            _fetch_one(name, file, revision or None, None)
+            _fetch_one(name, file, revision or None, report)
         except LocalEntryNotFoundError:  # it is an EntryNotFoundError too, but means no network
             raise
         except EntryNotFoundError:

@@ -268,7 +268,7 @@ def _read_pickle_free(path: Path) -> Mapping[str, Any]:
 
 def from_pretrained(kind: Any, repository: str, report: Report, described: Any = None) -> Any:
     """A class of transformers with a repository's weights, fetched; CheckpointError names tensors that do not fit."""
-    weights = "model.safetensors" if hub.has_file(repository, "model.safetensors") else "pytorch_model.bin"
+    weights = "model.safetensors" if hub.has_file(repository, "model.safetensors", report) else "pytorch_model.bin"
     folder = hub.fetch(repository, "config.json", weights, report=report)
     options = {} if described is None else {"config": described}
     model, info = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True,

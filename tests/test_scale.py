@@ -17,7 +17,8 @@ import torch
 from scale_worker import arm_of, gradients
 
 import vljepa
-from vljepa import bench
+from vljepa import bench, checkpoint, public
+from vljepa.train import paper
 from vljepa.train.loop import Alone
 from vljepa.train.shards import ByPlace, Order, Shards, StreamedBatches
 from vljepa.train.smoke import draw_pictures
@@ -205,3 +206,23 @@ def test_a_killed_process_ends_the_run_which_then_goes_on_to_the_same_losses(dat
                      for folder in (smoke, tmp_path / "whole-checkpoint"))
     assert (before.embed_text(["a red ball"]) != after.embed_text(["a red ball"])).any()
     assert after.bank.texts == before.bank.texts
+
+
+def test_what_was_trained_can_speak_and_has_a_name_and_a_map_of_its_own(smoke, tmp_path, monkeypatch):
+    sentences, centres = ["a red ball", "a blue box", "two flags"], []
+    monkeypatch.setattr(public, "_sentences", lambda: sentences)
+    monkeypatch.setattr(public, "_photos", lambda: list(draw_pictures(3, 0)[0]))
+    monkeypatch.setattr("vljepa.train.bank.build_landmarks", lambda *given, **_: centres.append(given))
+    start = vljepa.load(smoke, device="cpu", dtype="float32")
+    start.bank = None
+    checkpoint.save(start, tmp_path / "bare", torch.float32)
+    start.y_encoder.projector.bias.data += 0.1
+    trained = {f"{part}.{name}": tensor for part in ("predictor", "y_encoder")
+               for name, tensor in getattr(start, part).state_dict().items()}
+    torch.save({"module": trained}, tmp_path / "state.pt")
+    paper.write(tmp_path / "bare", tmp_path / "state.pt", tmp_path / "mine")
+    mine = vljepa.load(tmp_path / "mine", device="cpu", dtype="float32")
+    assert mine.name == "mine"
+    assert mine.bank.texts == sentences
+    np.testing.assert_allclose(mine.bank.embeddings, mine.embed_text(sentences), atol=0.02)  # kept in half precision
+    assert len(centres) == 1

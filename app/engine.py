@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from app.compare import OtherCut, other_cuts
+from app.decode_sweep import cider_sweep, coverage_sweep
 from app.film import Cut, Film, place_stream
 from app.jobs import Job, Jobs
 from app.kept_session import KeptSession, write_film
@@ -22,6 +23,7 @@ from app.store import Store, content_hash, short_hash
 from sample_media import SampleFilm
 from visualizations.landmark_map import place, place_3d
 from vljepa.analysis import Analysis, CaptionedSegment, CutSettings, spans
+from vljepa.annotations import read_annotations
 from vljepa.baselines import read_reference
 from vljepa.errors import VideoError, VLJEPAError
 from vljepa.export import write_exports
@@ -183,6 +185,27 @@ class Engine:
     def compare(self, key: str, settings: CutSettings, readout: str, reference_s: list[float] | None) -> list[OtherCut]:
         """An open film cut in other ways into as many segments, with F1 if there is a reference."""
         return other_cuts(self.film(key), settings, self.check_readout(readout), reference_s)
+
+    def sweep(self, key: str, readout: str, annotations: tuple[str, str] | None) -> Job:
+        """Decode an open film at many rates in the background; `annotations` are a file's name and text.
+
+        The job's result is for the page: points, and whether their score is CIDEr or coverage. ValueError for a file
+        that cannot be read.
+        """
+        film, model = self.film(key), self.model
+        if annotations is None:
+            return self.jobs.start(lambda job: coverage_sweep(film, job))
+        name, text = annotations
+        told, readout = read_annotations(name, text, film.seconds), self.check_readout(readout)
+        sentences = [] if model.bank is None else model.bank.texts
+
+        def work(job: Job) -> dict[str, Any]:
+            try:
+                return cider_sweep(film, told, name, model.decode, readout, sentences, self._decoding, job)
+            finally:
+                self.store.save_captions(film.content, film.key, film.captions)
+
+        return self.jobs.start(work)
 
     def sample_reference(self, name: str) -> list[float]:
         """Where a sample film's scenes begin, in seconds, the first left out; ValueError if there is no such film."""

@@ -85,6 +85,21 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
         cuts = engine.compare(request["film"], _settings(request), request["readout"], reference)
         return {"cuts": [asdict(cut) for cut in cuts], "tolerance_s": TOLERANCE_S}
 
+    def sweep(request: dict[str, Any]) -> dict[str, Any]:
+        """Start to decode the film at many rates, scored by the `annotations` (name and text) or by coverage."""
+        given = request.get("annotations")
+        annotations = (str(given["name"]), str(given["text"])) if given else None
+        return {"job": engine.sweep(request["film"], request["readout"], annotations).token}
+
+    def sweep_progress(request: dict[str, Any]) -> dict[str, Any]:
+        """How far a sweep is; once it is done also its points."""
+        job = engine.jobs.get(request["job"])
+        job.seen()
+        if job.error:
+            return {"error": job.error}
+        done = job.finished.is_set()
+        return {"stage": job.stage, "fraction": job.fraction, "done": done, "sweep": job.result if done else None}
+
     def fit_map(request: dict[str, Any]) -> dict[str, Any]:
         """Start to fit a map to the film alone; returns the job's token, `progress` the map once it is done."""
         return {"job": engine.fit_map(request["film"]).token}
@@ -99,7 +114,8 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
         stem = safe_name(engine.film(request["film"]).title)
         return {"files": [{"name": f"{stem}-{path.name}", "url": file_url(path)} for path in files.values()]}
 
-    functions = (hello, open_film, progress, cancel, cut, caption, compare, fit_map, own_map, export)
+    functions = (hello, open_film, progress, cancel, cut, caption, compare, sweep, sweep_progress, fit_map,
+                 own_map, export)
     return {function.__name__: in_one_sentence(function) for function in functions}
 
 

@@ -88,7 +88,7 @@ class Film:
         """Cut the tree; nothing is encoded or decoded. ValueError for settings that no stream can satisfy."""
         tree = self.tree(settings.smoothing_s)
         segments = cut(self.trajectory, tree, settings)
-        captions = [self.captions.get(_name(segment, readout)) for segment in segments]
+        captions = [self.captions.get(caption_name(segment.embedding, readout)) for segment in segments]
         return Cut(segments, captions, tree.boundary_strength())
 
     def decode_missing(self, decode: Decode, settings: CutSettings, readout: str, at_most: int) -> Cut:
@@ -99,7 +99,8 @@ class Film:
             started = time.perf_counter()
             read = decode(np.stack([segment.embedding for segment in lacking]), readout)
             self.decode_s += time.perf_counter() - started
-            self.captions |= {_name(s, readout): caption for s, caption in zip(lacking, read, strict=True)}
+            names = [caption_name(segment.embedding, readout) for segment in lacking]
+            self.captions |= dict(zip(names, read, strict=True))
             self.decoded += len(lacking)
         return self.cut(settings, readout)
 
@@ -138,6 +139,6 @@ def place_stream(embeddings: Float[np.ndarray, "time dim"], landmarks: Landmarks
                  neighbourhood_agreement(landmarks, sample))
 
 
-def _name(segment: Segment, readout: str) -> str:
+def caption_name(embedding: Float[np.ndarray, " dim"], readout: str) -> str:
     """A caption belongs to the very embedding it was read from, wherever the edges of its segment came from."""
-    return f"{readout}-{sha256(segment.embedding.astype(np.float32).tobytes()).hexdigest()[:16]}"
+    return f"{readout}-{sha256(embedding.astype(np.float32).tobytes()).hexdigest()[:16]}"

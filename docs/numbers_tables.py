@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from vljepa import evaluate_report
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "checkpoints/everyday/README.md")
 METRICS = ROOT / "checkpoints/everyday/metrics.json"
@@ -16,6 +18,9 @@ SPEED = ROOT / "benchmarks/analyze.json"
 LIBRARY = ROOT / "benchmarks/library.json"
 SEGMENTS = ROOT / "benchmarks/segments.json"
 LIVE = ROOT / "benchmarks/live.json"
+SELECTIVE = ROOT / "benchmarks/selective.json"
+BOUNDARIES = ROOT / "benchmarks/boundaries.json"
+TEXT = ROOT / "benchmarks/text.json"
 
 
 def main() -> None:
@@ -26,7 +31,8 @@ def main() -> None:
 
 def filled(text: str) -> str:
     """A page with the tables between its marks made anew."""
-    tables = {"quality": quality, "speed": speed, "segments": segments, "online": online, "library": library}
+    tables = {"quality": quality, "speed": speed, "segments": segments, "online": online, "library": library,
+              "selective": selective, "boundaries": boundaries, "text": text_encoder}
 
     def table(match: re.Match[str]) -> str:
         return f"<!-- numbers: {match[1]} -->\n{tables[match[1]]()}\n<!-- end -->"
@@ -116,6 +122,36 @@ def online() -> str:
         "through a live session, frame by frame. Of the ten landmarks nearest to a live point on the map,",
         f"{m['map_agreement']:.0%} are among the nearest tenth in the embedding space too (a shuffled map: 10 %).",
         f"`{p['command']}`, commit {p['commit']}."])
+
+
+def selective() -> str:
+    """What `python -m vljepa evaluate selective` measured."""
+    m = json.loads(SELECTIVE.read_text())
+    head, *rows = evaluate_report.rows("selective", m)
+    return "\n".join([_table(head, rows), "", *evaluate_report.summary("selective", m), "",
+                      f"`{m['command']}`, commit {m['commit']}."])
+
+
+def boundaries() -> str:
+    """What `python -m vljepa evaluate boundaries` measured: means over films."""
+    m = json.loads(BOUNDARIES.read_text())
+    cuts, events = m["cuts"], m["events"]
+    head = ("way to cut", f"cuts and dissolves, F1 within {cuts['tolerance_s']:g} s", "cuts found", "dissolves found",
+            f"events, F1 within {events['tolerance_s']:g} s",
+            *(row["film"].removesuffix(".mp4") for row in events["films"]))
+    found = {way: [f"{100 * cuts[f'{kind}_found'][way]:.0f} %" for kind in ("cuts", "dissolves")] for way in cuts["f1"]}
+    rows = [(name, f"{cuts['f1'][way]:.2f}", *found[way],
+             f"{events['f1'][way]:.2f}", *(f"{row[way]['f1']:.2f}" for row in events["films"]))
+            for way, name in evaluate_report.WAYS.items()]
+    told = evaluate_report.summary("boundaries", m)[-1]
+    return _table(head, rows) + f"\n\n{told} `{m['command']}`, commit {m['commit']}."
+
+
+def text_encoder() -> str:
+    """What `python -m vljepa evaluate text` measured."""
+    m = json.loads(TEXT.read_text())
+    head, *rows = evaluate_report.rows("text", m)
+    return _table(head, rows) + f"\n\n`{m['command']}`, commit {m['commit']}."
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

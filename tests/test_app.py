@@ -45,6 +45,7 @@ class ColourModel:
     """Predicts the mean colour of a frame; its sentences are the names of colours."""
 
     name, device, readouts, fingerprint = "colours", torch.device("cpu"), ("decoder", "bank"), "colours-weights"
+    bank = None
     config = SimpleNamespace(rate_hz=4.0, caption_query="Which colour?")
 
     def __init__(self, landmarks=None, delay_s=0.0):

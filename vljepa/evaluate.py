@@ -1,7 +1,8 @@
 """`python -m vljepa evaluate`: every figure of the model card, measured on held-out photos through the shipped model.
 
 Flickr8k's test photos are for this alone: choose with `--split val`. Photos are read, squashed and encoded as the
-library does it for video frames.
+library does it for video frames. `evaluate selective`, `boundaries` and `text` measure more (`vljepa.evaluate_parts`),
+and `evaluate report` draws what they wrote.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from sample_media import sample_films
-from vljepa import metrics
+from vljepa import evaluate_parts, metrics
 from vljepa.ask import rank
 from vljepa.calibration import calibration_error
 from vljepa.composed_films import ComposedFilm, captioned_photos, compose_film
@@ -57,7 +58,13 @@ class Answered:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `evaluate`."""
-    parser.add_argument("--data", type=Path, required=True, help="folder of data, laid out as the README says")
+    _add_common(parser)
+    kinds = parser.add_subparsers(metavar=" | ".join(evaluate_parts.KINDS), dest="kind")
+    evaluate_parts.add_parsers(kinds, _add_common)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, help="folder of data, laid out as the README says; needed")
     parser.add_argument("--json", type=Path, help="file that the results are written to")
     parser.add_argument("--checkpoint", default="everyday", help="name or folder (default: everyday)")
     parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
@@ -69,6 +76,10 @@ def run(args: argparse.Namespace) -> None:
     """Measure, print a table, and write JSON if asked to. ValueError if data is missing."""
     from vljepa.checkpoint import load
 
+    if args.kind:
+        return evaluate_parts.run(args)
+    if args.data is None:
+        raise ValueError("evaluate needs --data DIR, the folder of data; the README says how it is laid out")
     model = load(args.checkpoint, args.device)
     results = evaluate(model, args.data, args.split)
     results["provenance"] = {**provenance(args.checkpoint), "split": args.split, "device": str(model.device),
@@ -78,6 +89,7 @@ def run(args: argparse.Namespace) -> None:
             print(f"{group + '.' + key:<42} {value:.3f}" if isinstance(value, float) else f"{group}.{key:<30} {value}")
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
+    return None
 
 
 def evaluate(model: VLJEPA, data: Path, split: str = "test") -> dict[str, dict]:

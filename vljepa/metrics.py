@@ -5,10 +5,11 @@ Fractions are in [0, 1] (the evaluation command turns them into percent); NaN or
 
 import re
 from collections.abc import Sequence
-from importlib import import_module
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from vljepa.cider import Cider
 
 
 def recall_at_k(
@@ -107,24 +108,25 @@ def caption_tokens(text: str) -> str:
 
 
 def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """CIDEr-D of one candidate per item against its references, by pycocoevalcap's Cider, without its Java tokenizer.
+    """Mean CIDEr-D of one candidate per item against its references; the arithmetic is pycocoevalcap's.
 
     Tokenisation is `caption_tokens`. Scale: pycocoevalcap's, so 0.40 is the "40" of papers' tables; range 0 to 10.
     Word rarity is counted over the references given, so scores of different sets are not comparable.
-    ValueError without items, or if an item has no reference; ImportError with a remedy without pycocoevalcap.
+    ValueError without items, or if an item has no reference.
     """
+    return float(np.mean(cider_each(candidates, references)))
+
+
+def cider_each(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """CIDEr-D of each candidate, as `cider` averages it."""
     if not candidates or len(candidates) != len(references) or not all(references):
         raise ValueError(
             f"each of the {len(candidates)} candidates (1 at least) needs references, got {len(references)} lists,"
             f" {sum(not r for r in references)} of them empty"
         )
-    try:
-        scorer = import_module("pycocoevalcap.cider.cider").Cider()
-    except ImportError:
-        raise ImportError("CIDEr needs the package pycocoevalcap: run `pip install pycocoevalcap`") from None
-    found = {i: [caption_tokens(c)] for i, c in enumerate(candidates)}
-    true = {i: [caption_tokens(r) for r in of_item] for i, of_item in enumerate(references)}
-    return float(scorer.compute_score(true, found)[0])
+    true = [[caption_tokens(text) for text in of_item] for of_item in references]
+    rarity = Cider(true)
+    return [rarity.score(caption_tokens(found), of_item) for found, of_item in zip(candidates, true, strict=True)]
 
 
 def boundary_f1(found_s: Sequence[float], true_s: Sequence[float], tolerance_s: float) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vljepa.colour_names import NAMES, cell_columns, name_shares, rename
+from vljepa.colour_names import NAMES, cell_columns, column_count, name_shares, rename
 from vljepa.config import XEncoderConfig
 from vljepa.x_encoder import FrameXEncoder, build_x_encoder
 
@@ -47,7 +47,12 @@ def test_the_x_encoder_gives_them_beside_what_it_learned():
     frame = np.full((1, 1, 64, 64, 3), SAID["blue"], dtype=np.uint8)
     tokens = encoder(encoder.preprocess(torch.from_numpy(frame)))[0, 0]
     named = tokens[:, -44:].unflatten(-1, (4, 11)).square()
+    deep, fine = encoder.part_widths
     assert tokens.shape == (5, encoder.dim)
+    assert encoder.dim == len(encoder.token_mean) + column_count(2, encoder.part_widths)
+    at_stride_16 = tokens[:4, -44 - 4 * fine : -44].unflatten(-1, (4, fine))
+    torch.testing.assert_close(at_stride_16.mean(-1), torch.zeros(4, 4), atol=1e-4, rtol=0)  # each place standardised
+    assert deep + 4 * fine + 44 == encoder.dim - len(encoder.token_mean)
     assert (named[..., NAMES.index("blue")] > 0.9).all()
 
 

@@ -56,3 +56,11 @@ def test_the_posterior_keeps_how_common_an_answer_is():
 def test_the_posterior_is_over_all_candidates():
     predicted, answers = torch.tensor([[1.0, 0.0]]), torch.eye(2)
     assert posterior(predicted, answers, torch.tensor([0]), 1.0).item() == pytest.approx(math.log(1 + math.exp(-1)))
+
+
+def test_a_teacher_has_half_of_the_say():
+    predicted, answers = torch.tensor([[1.0, 0.0]]), torch.eye(2)
+    right, wrong = (posterior(predicted, answers, torch.tensor([i]), 1.0).item() for i in (0, 1))
+    soft = torch.tensor([[0.25, 0.75]])
+    taught = posterior(predicted, answers, torch.tensor([0]), 1.0, soft).item()
+    assert taught == pytest.approx(right / 2 + (0.25 * right + 0.75 * wrong) / 2)

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 import vljepa
-from vljepa.colour_names import NAMES, rename
+from vljepa.colour_names import NAMES, column_count, rename
 from vljepa.config import EVERYDAY, PAPER, SMOKE, ModelConfig, PredictorConfig, XEncoderConfig, YEncoderConfig
-from vljepa.predictor import ColourReader, Predictor
+from vljepa.predictor import LOOK, ColourReader, Predictor
 from vljepa.text import pad
 from vljepa.x_encoder import build_x_encoder
 from vljepa.y_decoder import END, START, Repetition, YDecoder
@@ -72,30 +73,46 @@ def test_the_last_step_of_a_short_window_counts_as_now(predictor):
 
 
 def test_the_colour_reader_says_what_stands_where_it_looks():
-    """Three places, one of which it is made to look at: only the colour there is said, under whatever name it has."""
-    reader = ColourReader(hidden=4, embed_dim=11, parts=1)
-    reader.look.weight.data = torch.tensor([[50.0, 0.0, 0.0, 0.0]])
+    """A place of 2 x 2 parts, one of which it is made to look for: only the colour there is said, whatever its name."""
+    reader = ColourReader(hidden=4, embed_dim=11, parts=2, widths=(3, 5), dropout=0.0).eval()
     reader.names.data = torch.eye(11)
-    states = torch.zeros(1, 3, 4)
-    states[0, 1, 0] = 1.0
-    columns = torch.zeros(1, 3, 11)
-    for place, name in enumerate(("grey", "red", "green")):
-        columns[0, place, NAMES.index(name)] = 1.0
-    said = reader(states, torch.zeros(1, 4), columns)[0]
-    assert NAMES[int(said.argmax())] == "red"
-    columns[0, 1] = columns[0, 1].roll(1)
-    assert NAMES[int(reader(states, torch.zeros(1, 4), columns)[0].argmax())] == NAMES[NAMES.index("red") + 1]
+    reader.ask.weight.data.zero_()
+    reader.ask.bias.data = F.one_hot(torch.tensor(0), LOOK).float()
+    reader.deep.weight.data.zero_()
+    reader.fine.weight.data = torch.zeros(5, LOOK)
+    reader.fine.weight.data[2, 0] = 200.0  # it looks for whatever has feature 2
+    fine, names = torch.zeros(4, 5), torch.zeros(4, 11)
+    fine[1, 2] = 1.0
+    for part, name in enumerate(("grey", "red", "green", "blue")):
+        names[part, NAMES.index(name)] = 1.0
+
+    def said():
+        columns = torch.cat([torch.zeros(3), fine.flatten(), names.flatten()])[None, None]
+        return reader(torch.zeros(1, 4), torch.zeros(1, 4), columns)[0]
+
+    assert reader.columns == 3 + 4 * 5 + 4 * 11
+    assert NAMES[int(said().argmax())] == "red"
+    names[1] = names[1].roll(1)
+    assert NAMES[int(said().argmax())] == NAMES[NAMES.index("red") + 1]
     reader.heed.bias.data.fill_(-30.0)
-    assert reader(states, torch.zeros(1, 4), columns).abs().max() < 1e-6
+    assert said().abs().max() < 1e-6
 
 
-def test_a_predictor_with_named_colours_sees_them():
+def test_the_colour_reader_spreads_deep_features_over_the_fine_parts():
+    reader = ColourReader(hidden=4, embed_dim=11, parts=4, widths=(3, 5), dropout=0.0).eval()
+    deep = torch.arange(4.0).repeat_interleave(3)[None, None]  # 2 x 2 of them, each thrice its number
+    near = reader._near(deep, torch.ones(1, 3), 2)
+    assert near.reshape(4, 4).tolist() == [[0, 0, 3, 3], [0, 0, 3, 3], [6, 6, 9, 9], [6, 6, 9, 9]]
+
+
+def test_a_predictor_with_named_colours_sees_them_through_the_reader_alone():
     torch.manual_seed(0)
-    seeing = Predictor(replace(SMOKE.predictor, drop_tokens=0.0), 12 + 11, 5, 16, colour_parts=1).eval()
-    tokens = torch.rand(1, 2, 5, 12 + 11)
+    columns = column_count(2, (3, 5))
+    sizes = {"visual_dim": 12 + columns, "tokens_per_step": 5, "embed_dim": 16}
+    seeing = Predictor(replace(SMOKE.predictor, drop_tokens=0.0), **sizes, colour_parts=2, part_widths=(3, 5)).eval()
+    tokens = torch.rand(1, 2, 5, 12 + columns)
+    turned = rename(tokens, 2, torch.arange(10, -1, -1)[None])
     with torch.no_grad():
-        seeing.vis_proj.weight[:, 12:] = 0.0  # through the reader alone
-        turned = rename(tokens, 1, torch.arange(10, -1, -1)[None])
         assert not torch.allclose(seeing(tokens), seeing(turned))
         seeing.colours = None
         torch.testing.assert_close(seeing(tokens), seeing(turned))

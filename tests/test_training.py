@@ -8,12 +8,16 @@ import torch
 from torch import nn
 
 from vljepa.colour_names import NAMES
+from vljepa.config import SMOKE
+from vljepa.model import VLJEPA
 from vljepa.text import TextTokenizer
 from vljepa.train.bank import _filtered
 from vljepa.train.batches import CaptionSource, LabelSource, Mixture, Photos, QuestionSource
 from vljepa.train.decoding import train_tokenizer
 from vljepa.train.loop import Schedule, train
 from vljepa.train.photos import load_photo_set, virtual_camera
+from vljepa.train.reading import ReaderArm
+from vljepa.train.teacher import soft_answers
 from vljepa.train.text_corpus import clean_sentence
 
 
@@ -80,6 +84,63 @@ def test_words_are_dropped_from_a_question_but_never_all():
     assert all(said)
 
 
+def test_a_question_brings_what_its_teacher_thinks():
+    asked = [(i, f"what is in photo {i}?", ("yes", "no")[i % 2]) for i in range(10)]
+    soft = np.stack([np.arange(10) / 10, 1 - np.arange(10) / 10], axis=1).astype(np.float32)
+    batch = QuestionSource(photos(), asked, ["no", "yes"], soft=soft).batch(np.random.default_rng(0), 5)
+    np.testing.assert_allclose(batch.soft[:, 0].numpy(), shown(batch) / 10, rtol=1e-6)
+
+
+def test_the_teacher_knows_wording_and_photos_it_was_not_fitted_to():
+    """The answer is told by a word for half of the questions, by the photo for the rest; never is it the same photo."""
+    rng = np.random.default_rng(0)
+    pictures = rng.normal(size=(600, 80)).astype(np.float32)
+    pictures[:, 0] *= 8
+    asked = [(i, "what is the animal", "dog") if rng.random() < 0.5 else
+             (i, "what is there", "lamp" if pictures[i, 0] > 0 else "bed") for i in (np.arange(6000) % 600).tolist()]
+    answers = ["bed", "dog", "lamp"]
+    soft = soft_answers(asked, answers, pictures, seed=0)
+    np.testing.assert_allclose(soft.sum(1), 1.0, rtol=1e-4)
+    right = soft.argmax(1) == [answers.index(answer) for _, _, answer in asked]
+    dogs = np.array([answer == "dog" for _, _, answer in asked])
+    assert right[dogs].mean() > 0.95
+    assert right[~dogs].mean() > 0.8
+
+
+def test_the_reader_learns_where_to_look_and_when_to_speak_and_nothing_else_moves():
+    """The thing asked for has a feature of its own in one part of one cell; its colour stands there."""
+    torch.manual_seed(0)
+    words = train_tokenizer(["what colour is it?", "who is there?", *NAMES], 64)
+    model = VLJEPA(SMOKE, words, words, words).eval()
+    rng, x_encoder = np.random.default_rng(0), model.x_encoder
+    tokens = rng.normal(size=(66, x_encoder.tokens_per_step, x_encoder.dim)).astype(np.float32)
+    tokens[..., -44:] = 0.0
+    for i in range(66):
+        place, part = rng.integers(4), rng.integers(4)
+        tokens[i, place, -44 - (4 - part) * x_encoder.part_widths[1]] = 12.0
+        for other in range(4):
+            tokens[i, :, -44 + 11 * other + rng.integers(11)] = 1.0
+        tokens[i, place, -44:].reshape(4, 11)[part] = np.eye(11)[i % 11]
+    asked = [(i, "what colour is it?", NAMES[i % 11]) for i in range(66)]
+    shown = Photos([tokens], 1)
+    colours = Mixture([("colour", QuestionSource(shown, asked, NAMES), 1.0, 66)])
+    elsewhere = [(i, "who is there?", "red") for i in range(66)]
+    others = Mixture([("who", QuestionSource(shown, elsewhere, ["red"]), 1.0, 66)])
+    arm = ReaderArm(model, colours, others, 0, 0.05, dict)
+    before = {name: p.clone() for name, p in model.named_parameters() if "colours" not in name}
+    optimiser, said = torch.optim.Adam(arm.reader.parameters(), 1e-2), []
+    for step in range(120):
+        loss, numbers = arm.loss(step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        said.append(numbers)
+    assert said[-1]["reading"] < 0.5 * said[0]["reading"]
+    assert said[-1]["heeding"] < 0.5 * said[0]["heeding"]
+    for name, weight in model.named_parameters():
+        assert name not in before or torch.equal(weight, before[name])
+
+
 def test_a_mixture_depends_on_seed_and_step_alone():
     source = CaptionSource(photos(), [[f"{i} a", f"{i} b"] for i in range(10)])
     mixture = Mixture([("one", source, 0.5, 4), ("other", source, 0.5, 6)])
@@ -134,6 +195,27 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     train(resumed, schedule, tmp_path / "killed", "line", cpu)
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
     torch.testing.assert_close(resumed.weight, whole.weight)
+
+
+def test_the_mean_of_the_weights_is_what_stays_also_after_a_kill(tmp_path):
+    def seen(schedule, name, killed_at=None):
+        arm, weights = Line(), []
+        arm.killed_at = killed_at
+        arm.validate = lambda: weights.append(arm.weight.detach().clone()) or {}
+        try:
+            train(arm, schedule, tmp_path / name, "line", torch.device("cpu"))
+        except KeyboardInterrupt:
+            return seen(schedule, name)
+        return arm.weight.detach(), weights
+
+    schedule = Schedule(steps=9, learning_rate=0.1, save_every=4, validate_every=1, mean=0.5)
+    kept, steps = seen(schedule, "whole")
+    expected = torch.tensor([2.0, -1.0])
+    for step, weight in enumerate(steps):
+        expected = torch.lerp(expected, weight, 1 - min(0.5, (step + 1) / (step + 9)))
+    torch.testing.assert_close(kept, expected)
+    assert not torch.allclose(kept, steps[-1])
+    torch.testing.assert_close(seen(schedule, "killed", killed_at=6)[0], kept)
 
 
 def test_the_rate_warms_up_and_falls_to_zero():

@@ -34,19 +34,29 @@ def name_shares(pixels: UInt8[Tensor, "*shape 3"]) -> Float[Tensor, "*shape 11"]
     return _table().to(pixels.device)[(red * _LEVELS + green) * _LEVELS + blue]
 
 
+def part_columns(
+    maps: Float[Tensor, "batch channels height width"], grid: int, parts: int
+) -> Float[Tensor, "batch tokens columns"]:
+    """Columns that tell each visual token what `maps` say there: the grid's cells row by row, then the whole frame.
+
+    A token has `parts` x `parts` parts, row by row, each with all channels in order: their means over the part.
+    """
+    fine = F.adaptive_avg_pool2d(maps, grid * parts).unflatten(3, (grid, parts)).unflatten(2, (grid, parts))
+    cells = fine.permute(0, 2, 4, 3, 5, 1).flatten(1, 2).flatten(2)  # (B, grid^2, parts^2 C)
+    whole = F.adaptive_avg_pool2d(maps, parts).flatten(2).mT.flatten(1)
+    return torch.cat([cells, whole[:, None]], dim=1)
+
+
 def cell_columns(
     pixels: UInt8[Tensor, "batch height width 3"], grid: int, parts: int
 ) -> Float[Tensor, "batch tokens columns"]:
-    """Columns that tell each visual token its colours: the grid's cells row by row, then the whole frame.
+    """`part_columns` of the eleven names: the square root of a name's share of a part, so that a small spot shows."""
+    return part_columns(name_shares(pixels).movedim(-1, 1), grid, parts).sqrt()
 
-    A token has `parts` x `parts` parts, row by row, each with the eleven names in order: the square root of the name's
-    share of the part's pixels, so that a small spot still shows.
-    """
-    shares = name_shares(pixels).movedim(-1, 1)  # (B, 11, H, W)
-    fine = F.adaptive_avg_pool2d(shares, grid * parts).unflatten(3, (grid, parts)).unflatten(2, (grid, parts))
-    cells = fine.permute(0, 2, 4, 3, 5, 1).flatten(1, 2).flatten(2)  # (B, grid^2, parts^2 11)
-    whole = F.adaptive_avg_pool2d(shares, parts).flatten(2).mT.flatten(1)
-    return torch.cat([cells, whole[:, None]], dim=1).sqrt()
+
+def column_count(parts: int, widths: tuple[int, int]) -> int:
+    """How many columns each token ends with: features of the two `widths` (strides 32 and 16), then the names."""
+    return (parts // 2) ** 2 * widths[0] + parts**2 * (widths[1] + len(NAMES))
 
 
 def rename(

@@ -72,7 +72,7 @@ class XEncoderConfig(_Config):
     width: float = 1.1  # efficientnet_lite: channel multiplier; 1.1 and depth 1.2 make Lite2
     depth: float = 1.2
     classes: int = 1000
-    colour_parts: int = 0  # efficientnet_lite: named colours in this many by this many parts of each cell; 0: none
+    colour_parts: int = 0  # efficientnet_lite: each cell's colours, in this many by this many parts; even, 0: none
     class_dim: int = 384  # size of the class-name embeddings that the class posterior is read through
     hidden: int = 1024  # vjepa2 and tubelet_vit: width, layers, heads of the ViT; ViT-L by default
     layers: int = 24
@@ -91,6 +91,7 @@ class XEncoderConfig(_Config):
                  "x_encoder.model must be the encoder's own configuration, with its model_type, or x_encoder.repository"
                  " must name one", self.model)
         _require(self.grid >= 1, "x_encoder.grid must be at least 1", self.grid)
+        _require(self.colour_parts % 2 == 0, "x_encoder.colour_parts must be even", self.colour_parts)
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class ModelConfig(_Config):
 
 EVERYDAY = ModelConfig(
     name="everyday",
-    x_encoder=XEncoderConfig(colour_parts=2),
+    x_encoder=XEncoderConfig(colour_parts=4),
     predictor=PredictorConfig(),
     y_encoder=YEncoderConfig(),
     y_decoder=YDecoderConfig(),

@@ -48,7 +48,8 @@ class VLJEPA(nn.Module):
         self.decoder_tokenizer, self.bank, self.landmarks = decoder_tokenizer, bank, landmarks
         self.x_encoder = build_x_encoder(config.x_encoder)
         self.predictor = build_predictor(config.predictor, self.x_encoder.dim, self.x_encoder.tokens_per_step,
-                                         config.embed_dim, config.x_encoder.colour_parts)
+                                         config.embed_dim, config.x_encoder.colour_parts,
+                                         self.x_encoder.part_widths)
         self.y_encoder = build_y_encoder(config.y_encoder, config.embed_dim)
         self.y_decoder = None if config.y_decoder is None else YDecoder(config.y_decoder, config.embed_dim)
         self.register_buffer("text_shift", torch.zeros(config.embed_dim))

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vljepa.colour_names import NAMES, cell_columns
+from vljepa.colour_names import cell_columns, column_count, part_columns
 from vljepa.config import PIXELS, XEncoderConfig
 from vljepa.tubelet_vit import TubeletXEncoder
 
@@ -103,7 +103,8 @@ class FrameXEncoder(nn.Module):
         self.register_buffer("class_embeddings", torch.zeros(config.classes, config.class_dim))
         self.tokens_per_step = config.grid**2 + 1
         learned = 1280 + sum(tapped) + config.class_dim
-        self.dim = learned + len(NAMES) * config.colour_parts**2
+        self.part_widths = (channels, tapped[-1])  # of the features that each part has, at strides 32 and 16
+        self.dim = learned + column_count(config.colour_parts, self.part_widths)
         # standardise each learned dimension over natural photos: its parts differ in scale by a factor of a hundred
         self.register_buffer("token_mean", torch.zeros(learned))
         self.register_buffer("token_std", torch.ones(learned))
@@ -130,24 +131,32 @@ class FrameXEncoder(nn.Module):
         return self.classifier(self._features(pixels)[0].mean((2, 3)))
 
     def _features(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The head's map, and those at strides 8, 16 and 32 that it is made of."""
         x, taps = F.relu6(self.stem(pixels.contiguous(memory_format=torch.channels_last))), []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in (STRIDE_8, STRIDE_16):
                 taps.append(x)
-        return F.relu6(self.head(x)), taps
+        return F.relu6(self.head(x)), [*taps, x]
 
     def _tokens(self, pixels: Tensor) -> Tensor:
-        features, taps = self._features(pixels)
-        cells = [self._cells(m) for m in (features, *taps)]  # each (B, grid^2 + 1, C)
+        features, (stride_8, stride_16, stride_32) = self._features(pixels)
+        cells = [self._cells(m) for m in (features, stride_8, stride_16)]  # each (B, grid^2 + 1, C)
         posterior = self.classifier(cells[0]).float().softmax(-1)
         words = posterior.to(self.class_embeddings.dtype) @ self.class_embeddings
         tokens = torch.cat([*(c.float() for c in cells), words.float()], dim=-1)
         tokens = ((tokens - self.token_mean) / self.token_std).clamp(-10.0, 10.0)  # rare channels spike
         if not self.config.colour_parts:
             return tokens
-        columns = cell_columns(self._small(pixels), self.config.grid, self.config.colour_parts)
-        return torch.cat([tokens, columns], dim=-1)
+        return torch.cat([tokens, *self._parts(pixels, stride_32, stride_16)], dim=-1)
+
+    def _parts(self, pixels: Tensor, stride_32: Tensor, stride_16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The columns of the tokens' parts: features at strides 32 and 16, each place's standardised, and names."""
+        grid, parts = self.config.grid, self.config.colour_parts
+        deep, fine = (F.layer_norm(m.float().movedim(1, -1), m.shape[1:2]).movedim(-1, 1)
+                      for m in (stride_32, stride_16))
+        return (part_columns(deep, grid, parts // 2), part_columns(fine, grid, parts),
+                cell_columns(self._small(pixels), grid, parts))
 
     def _small(self, pixels: Tensor) -> Tensor:
         """A quarter of the frame's width and height, as uint8 again: `preprocess` undone."""
@@ -162,6 +171,7 @@ class FrameXEncoder(nn.Module):
 class _PretrainedXEncoder(nn.Module):
     """What encoders of the transformers library share: their pixels' mean and deviation."""
 
+    part_widths = (0, 0)  # no columns for colours
     mean: Tensor
     std: Tensor
 

@@ -28,6 +28,7 @@ class Batch:
     texts: list[str]
     owners: Int[Tensor, "batch parts"]
     closed: bool = False
+    soft: Float[Tensor, "batch texts"] | None = None  # closed: what a teacher thinks of each text, summing to 1
 
 
 @runtime_checkable
@@ -98,7 +99,8 @@ class QuestionSource:
     `turned` is the share of colour answers that are asked under other names: the eleven colour names change places in
     the visual tokens' last columns (in `colour_parts` squared parts) and in the answer alike. No such answer can be
     known by heart: the thing must be found and its colour read. `dropped_words` is the share of a question's words
-    that are left out, for questions so few that they would be learned by heart.
+    that are left out, for questions so few that they would be learned by heart. `soft` are a teacher's probabilities of
+    the candidates for each question.
     """
 
     photos: Photos
@@ -107,6 +109,7 @@ class QuestionSource:
     colour_parts: int = 0
     turned: float = 0.0
     dropped_words: float = 0.0
+    soft: np.ndarray | None = None
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         chosen = rng.permutation(len(self.asked))[:size]
@@ -118,7 +121,8 @@ class QuestionSource:
         known = {text: i for i, text in enumerate(self.candidates)}
         owners = torch.tensor([[known[answer]] for answer in answers])
         queries = [self._worn(question, rng) for _, question, _ in rows]
-        return Batch(clips, queries, list(self.candidates), owners, closed=True)
+        soft = None if self.soft is None else torch.from_numpy(self.soft[chosen])
+        return Batch(clips, queries, list(self.candidates), owners, closed=True, soft=soft)
 
     def _turn(self, clips: Tensor, answers: list[str], rng: np.random.Generator) -> tuple[Tensor, list[str]]:
         order = np.tile(np.arange(len(NAMES)), (len(answers), 1))

@@ -70,10 +70,15 @@ class ContrastiveArm(nn.Module):
         # a target is one text or the mean of two; texts that own nothing stay as negatives
         targets, owner = _targets(texts, batch.owners.to(model.device))
         if self.gather is not None:
+            assert batch.soft is None, "a teacher's answers are not shared between processes"
             predicted, targets, owner = self.gather(predicted, targets, owner, _keys(batch.texts, batch.owners))
         log_temperature = self.log_answer_temperature if batch.closed else self.log_temperature
         temperature = log_temperature.clamp(np.log(0.01), np.log(0.2)).exp()
-        loss = (posterior if batch.closed else info_nce)(predicted, targets, owner, temperature)
+        if batch.closed:
+            soft = None if batch.soft is None else batch.soft.to(model.device)
+            loss = posterior(predicted, targets, owner, temperature, soft)
+        else:
+            loss = info_nce(predicted, targets, owner, temperature)
         with torch.no_grad():
             shown, true = (t.float().cpu().numpy() for t in (predicted, targets[owner]))
             said = {"source": name, "temperature": temperature.item(), "alignment": alignment(shown, true),

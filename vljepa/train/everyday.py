@@ -1,4 +1,4 @@
-"""The recipe of the `everyday` checkpoint: two contrastive stages, then the Y-Decoder, the caption bank and the map.
+"""The recipe of the `everyday` checkpoint: two contrastive stages, the colour reader, Y-Decoder, caption bank and map.
 
 Stage one is query-free, stage two mixes captions, labels and questions (arXiv:2512.10942, section 3.2). Run it with
 `python -m vljepa train everyday --data DIR`; every part goes on from where a killed run stopped.
@@ -20,7 +20,7 @@ from vljepa.evaluate import share_right
 from vljepa.metrics import cider, recall_at_k
 from vljepa.model import VLJEPA
 from vljepa.predictor import Predictor
-from vljepa.questions import KINDS, daquar_questions, evaluation_questions, training_questions
+from vljepa.questions import KINDS, Question, daquar_questions, evaluation_questions, training_questions
 from vljepa.text import TextTokenizer
 from vljepa.train import start
 from vljepa.train.bank import build_bank, build_landmarks
@@ -29,6 +29,8 @@ from vljepa.train.contrastive import ContrastiveArm
 from vljepa.train.decoding import DecoderArm, train_tokenizer
 from vljepa.train.loop import Schedule, timed_progress, train
 from vljepa.train.photos import COPIES, PhotoSet, encode_photo_sets, encode_plain, load_photo_set, tokens_path
+from vljepa.train.reading import ReaderArm
+from vljepa.train.teacher import soft_answers
 from vljepa.train.text_corpus import all_sentences, caption_groups
 from vljepa.x_encoder import FrameXEncoder
 from vljepa.y_encoder import YEncoder
@@ -37,7 +39,8 @@ SEED = 1
 PRETRAIN = Schedule(steps=300, learning_rate=1e-3)
 FINETUNE = Schedule(steps=360, learning_rate=4e-4, stop=250)
 BLEND = 0.6  # of the second stage's weights, the rest the first's (Wortsman et al., arXiv:2109.01903)
-QUERIES = Schedule(steps=850, learning_rate=6e-4, save_every=50, validate_every=300)
+QUERIES = Schedule(steps=850, learning_rate=6e-4, save_every=50, validate_every=300, mean=0.985)
+READER = Schedule(steps=250, learning_rate=2e-3, save_every=50, validate_every=50)
 DECODER = Schedule(steps=1100, learning_rate=2e-3, weight_decay=0.01, save_every=100, validate_every=550)
 
 COLOUR_PARTS = EVERYDAY.x_encoder.colour_parts
@@ -77,7 +80,7 @@ def train_everyday(data: Path, work: Path, out: Path) -> VLJEPA:
 
 
 def _train_predictor(model: VLJEPA, sets: dict[str, PhotoSet], work: Path) -> None:
-    """Both stages, and more of the second for questions while the Y-Encoder rests."""
+    """Both stages, more of the second for questions while the Y-Encoder rests, then the colour reader alone."""
     photos = {name: _photos(s, work / "features", model) for name, s in sets.items()}
     retrieval = _retrieval_on_val(model, sets["flickr8k"], work / "features")
     answers = _answers_on_val(model, sets["flickr8k"], work / "features", retrieval)
@@ -89,9 +92,13 @@ def _train_predictor(model: VLJEPA, sets: dict[str, PhotoSet], work: Path) -> No
     train(finetune, FINETUNE, work, "finetune", model.device)
     # between the two stages' weights lies a model better than either at what the first had learned
     after = {k: torch.lerp(before[k].float(), v.float(), BLEND).to(v.dtype) for k, v in finetune.state_dict().items()}
-    queries = ContrastiveArm(model, _querying(sets, photos), SEED + 2, answers, 0.0)
+    soft = _cached(work / "daquar_teacher.npy", lambda: _daquar_teacher(sets["daquar_qa"], photos["daquar_qa"], model))
+    queries = ContrastiveArm(model, _querying(sets, photos, soft), SEED + 2, answers, 0.0)
     queries.load_state_dict(after)
     train(queries, QUERIES, work, "queries", model.device)
+    colours, others = _reading(sets, photos)
+    reader = ReaderArm(model, colours, others, SEED + 3, queries.log_answer_temperature.exp().item(), answers)
+    train(reader, READER, work, "reader", model.device)
     model.requires_grad_(False).eval()
 
 
@@ -136,11 +143,11 @@ def starting_model(config: ModelConfig, sets: Sequence[PhotoSet], work: Path) ->
 
 
 def know_colour_names(model: VLJEPA) -> None:
-    """Let the colour reader speak from the start: each name's own embedding, about their middle."""
+    """What the colour reader says at first: each name's own embedding, about their middle."""
     assert isinstance(model.predictor, Predictor)
     if model.predictor.colours is not None:
         names = torch.from_numpy(model.embed_text(list(NAMES)))
-        model.predictor.colours.names.data.copy_(4.0 * F.normalize(names - names.mean(0), dim=-1))
+        model.predictor.colours.names.data.copy_(F.normalize(names - names.mean(0), dim=-1))
 
 
 def _token_statistics(x_encoder: FrameXEncoder, sets: Sequence[PhotoSet]) -> np.ndarray:
@@ -175,7 +182,7 @@ def _finetuning(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture
     return Mixture([*parts, ("daquar", _daquar(sets["daquar_qa"], photos["daquar_qa"]), 0.06, 512)])
 
 
-def _querying(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture:
+def _querying(sets: dict[str, PhotoSet], photos: dict[str, Photos], soft: np.ndarray) -> Mixture:
     """Mostly questions, in small batches: whether a named thing is there takes many steps to learn."""
     captions = _train_captions(sets["flickr8k"])
     parts: list[Part] = [("captions", CaptionSource(photos["flickr8k"], captions, CAPTION_QUERIES), 0.16, 768)]
@@ -185,7 +192,23 @@ def _querying(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture:
         parts += [(name, LabelSource(photos[name], labels, PHRASINGS[name], LABEL_QUERIES), label_share, 512),
                   (f"is it {name}", MatchSource(photos[name], labels, MATCH_WORDINGS), match_share, 256)]
     parts += _asked(captions, photos["flickr8k"], (0.14, 0.18, 0.06, 0.02, 0.02), 256)
-    return Mixture([*parts, ("daquar", _daquar(sets["daquar_qa"], photos["daquar_qa"]), 0.24, 384)])
+    return Mixture([*parts, ("daquar", _daquar(sets["daquar_qa"], photos["daquar_qa"], soft), 0.24, 384)])
+
+
+def _reading(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> tuple[Mixture, Mixture]:
+    """Colour questions under their own names, and everything that is asked of the same photos but colours."""
+    flickr, indoor, captions = photos["flickr8k"], photos["daquar_qa"], _train_captions(sets["flickr8k"])
+    rows = [(q.photo, q.text, q.answer) for q in training_questions(captions, SEED) if q.kind == "colour"]
+    asked = _daquar_asked(sets["daquar_qa"])
+    coloured = [(q.photo, q.text, q.answer) for q in asked if q.kind == "colour" and q.answer in NAMES]
+    rest = [(q.photo, q.text, q.answer) for q in asked if q.kind != "colour"]
+    queries = (*CAPTION_QUERIES, *LABEL_QUERIES)
+    others: list[Part] = [("captions", CaptionSource(flickr, captions, queries), 0.3, 96)]
+    others += [part for part in _asked(captions, flickr, (0.12,) * len(KINDS), 96) if part[0] != "colour"]
+    others += [("daquar", QuestionSource(indoor, rest, sorted({answer for _, _, answer in rest})), 0.22, 96)]
+    return (Mixture([("colour", QuestionSource(flickr, rows, NAMES), 0.85, 160),
+                     ("daquar", QuestionSource(indoor, coloured, NAMES, dropped_words=0.1), 0.15, 160)]),
+            Mixture(others))
 
 
 def _asked(captions: list[list[str]], photos: Photos, shares: Sequence[float], size: int) -> list[Part]:
@@ -198,11 +221,24 @@ def _asked(captions: list[list[str]], photos: Photos, shares: Sequence[float], s
     return parts
 
 
-def _daquar(photo_set: PhotoSet, photos: Photos) -> QuestionSource:
-    files = [photo_set.files[i] for i in photo_set.indices("train")]
-    asked = [(q.photo, q.text, q.answer) for q in daquar_questions(photo_set.rows, files)]
-    answers = sorted({answer for _, _, answer in asked} | set(NAMES))
-    return QuestionSource(photos, asked, answers, COLOUR_PARTS, TURNED, dropped_words=0.1)
+def _daquar(photo_set: PhotoSet, photos: Photos, soft: np.ndarray | None = None) -> QuestionSource:
+    asked = [(q.photo, q.text, q.answer) for q in _daquar_asked(photo_set)]
+    answers = sorted({answer for _, _, answer in asked})
+    return QuestionSource(photos, asked, answers, dropped_words=0.1 if soft is None else 0.15, soft=soft)
+
+
+def _daquar_teacher(photo_set: PhotoSet, photos: Photos, model: VLJEPA) -> np.ndarray:
+    """A teacher's answers to the training questions; its glance is the whole frame, and what its cells are called."""
+    x_encoder = model.x_encoder
+    assert isinstance(x_encoder, FrameXEncoder)
+    tokens = photos.copies[0][..., : len(x_encoder.token_mean)].astype(np.float32)
+    glance = np.concatenate([tokens[:, -1], tokens[:, :-1, -x_encoder.config.class_dim :].mean(1)], axis=1)
+    asked = [(q.photo, q.text, q.answer) for q in _daquar_asked(photo_set)]
+    return soft_answers(asked, sorted({answer for _, _, answer in asked}), glance, SEED)
+
+
+def _daquar_asked(photo_set: PhotoSet) -> list[Question]:
+    return daquar_questions(photo_set.rows, [photo_set.files[i] for i in photo_set.indices("train")])
 
 
 def _train_captions(flickr: PhotoSet) -> list[list[str]]:

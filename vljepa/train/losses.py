@@ -29,10 +29,13 @@ def info_nce(
 
 def posterior(
     predicted: Float[Tensor, "batch dim"], answers: Float[Tensor, "answers dim"], owner: Int[Tensor, " batch"],
-    temperature: Float[Tensor, ""] | float,
+    temperature: Float[Tensor, ""] | float, soft: Float[Tensor, "batch answers"] | None = None,
 ) -> Float[Tensor, ""]:
     """Cross-entropy, in nats, of the softmax over *all* answers that a kind of question has; both sides unit length.
 
-    Ranking by it ranks by the probability of an answer given photo and question, rare answers below common ones.
+    Ranking by it ranks by the probability of an answer given photo and question, rare answers below common ones. With
+    `soft`, a teacher's probabilities, half of it is against those (Hinton et al., arXiv:1503.02531).
     """
-    return F.cross_entropy(predicted @ answers.T / temperature, owner)
+    log_share = F.log_softmax(predicted @ answers.T / temperature, dim=-1)
+    hard = F.nll_loss(log_share, owner)
+    return hard if soft is None else (hard - (soft * log_share).sum(-1).mean()) / 2

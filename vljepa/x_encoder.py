@@ -79,6 +79,7 @@ class FrameXEncoder(nn.Module):
     """
 
     frames_per_step = 1  # a frame's tokens depend on that frame alone, so windows can share them
+    part_widths: tuple[int, int]
     class_embeddings: Tensor
     token_mean: Tensor
     token_std: Tensor
@@ -171,7 +172,7 @@ class FrameXEncoder(nn.Module):
 class _PretrainedXEncoder(nn.Module):
     """What encoders of the transformers library share: their pixels' mean and deviation."""
 
-    part_widths = (0, 0)  # no columns for colours
+    part_widths: tuple[int, int] = (0, 0)  # no columns for colours
     mean: Tensor
     std: Tensor
 

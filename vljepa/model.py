@@ -21,7 +21,7 @@ from vljepa.readout import Caption, CaptionBank, check_readout, normalise
 from vljepa.stream import EmbeddingStream
 from vljepa.text import TextTokenizer
 from vljepa.video import Source
-from vljepa.x_encoder import build_x_encoder
+from vljepa.x_encoder import FrameXEncoder, build_x_encoder
 from vljepa.y_decoder import END, PAD, START, YDecoder
 from vljepa.y_encoder import build_y_encoder
 
@@ -47,9 +47,9 @@ class VLJEPA(nn.Module):
         self.query_tokenizer, self.text_tokenizer = query_tokenizer, text_tokenizer
         self.decoder_tokenizer, self.bank, self.landmarks = decoder_tokenizer, bank, landmarks
         self.x_encoder = build_x_encoder(config.x_encoder)
+        parts = self.x_encoder.part_widths if isinstance(self.x_encoder, FrameXEncoder) else (0, 0)
         self.predictor = build_predictor(config.predictor, self.x_encoder.dim, self.x_encoder.tokens_per_step,
-                                         config.embed_dim, config.x_encoder.colour_parts,
-                                         self.x_encoder.part_widths)
+                                         config.embed_dim, config.x_encoder.colour_parts, parts)
         self.y_encoder = build_y_encoder(config.y_encoder, config.embed_dim)
         self.y_decoder = None if config.y_decoder is None else YDecoder(config.y_decoder, config.embed_dim)
         self.register_buffer("text_shift", torch.zeros(config.embed_dim))

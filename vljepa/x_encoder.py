@@ -172,7 +172,6 @@ class FrameXEncoder(nn.Module):
 class _PretrainedXEncoder(nn.Module):
     """What encoders of the transformers library share: their pixels' mean and deviation."""
 
-    part_widths: tuple[int, int] = (0, 0)  # no columns for colours
     mean: Tensor
     std: Tensor
 

@@ -55,8 +55,8 @@ def _grams(question: str) -> set[str]:
 
 def _glance(photos: Float[np.ndarray, "photos features"]) -> Float[Tensor, "photos glance"]:
     centred = torch.from_numpy(photos) - torch.from_numpy(photos).mean(0)
-    _, _, axes = torch.pca_lowrank(centred, GLANCE, center=False)
-    seen = centred @ axes
+    _, _, axes = torch.linalg.svd(centred, full_matrices=False)
+    seen = centred @ axes[:GLANCE].mT
     return 0.2 * seen / seen.std(0)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from app.compare import OtherCut, other_cuts
 from app.decode_sweep import cider_sweep, coverage_sweep
@@ -28,6 +29,7 @@ from vljepa.baselines import read_reference
 from vljepa.errors import VideoError, VLJEPAError
 from vljepa.export import write_exports
 from vljepa.kept import FilmCache, TokenFile
+from vljepa.readout import Caption
 from vljepa.stream import Trajectory
 from vljepa.video import open_video
 from vljepa.watched import Watched, load_watched, watch
@@ -154,6 +156,12 @@ class Engine:
         if found.missing == 0:
             self.store.save_captions(film.content, film.key, film.captions)
         return found
+
+    def decode(self, embeddings: Float[np.ndarray, "n dim"]) -> list[Caption]:
+        """Read a sentence for each embedding, while nobody else reads."""
+        with self._decoding:
+            found: list[Caption] = self.model.decode(embeddings, self.model.readouts[0])
+            return found
 
     def analysis(self, key: str, settings: CutSettings, readout: str) -> Analysis:
         """The analysis as the library knows it, every caption read."""

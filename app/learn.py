@@ -7,6 +7,8 @@ import gradio as gr
 import numpy as np
 
 from app.engine import Engine
+from app.learn_arms import Lesson
+from app.learn_walk import Walk
 from app.messages import Handler, in_one_sentence
 from app.tab import tab
 from visualizations.landmark_map import place_text
@@ -50,10 +52,23 @@ def build(engine: Engine, published: Path) -> gr.HTML:
 
 def handlers(engine: Engine) -> dict[str, Handler]:
     """What the page can call, by name. Each takes one dictionary and returns one; a failure returns `error`."""
+    lesson, walked = Lesson(), Walk(engine)
 
     def hello(_: dict[str, Any]) -> dict[str, Any]:
         """What the page needs once."""
         return {"checkpoint": engine.model.name, "triplets": TRIPLETS, "limits": [MOST_SENTENCES, LONGEST]}
+
+    def shapes_map(_: dict[str, Any]) -> dict[str, Any]:
+        """The map of the shapes world's sentences."""
+        return {"landmarks": lesson.background()}
+
+    def puzzle(request: dict[str, Any]) -> dict[str, Any]:
+        """Two images and four actions."""
+        return lesson.puzzle(whole(request, "seed"))
+
+    def solve(request: dict[str, Any]) -> dict[str, Any]:
+        """What is right, and what the model picks."""
+        return lesson.solve(whole(request, "seed"))
 
     def batch(_: dict[str, Any]) -> dict[str, Any]:
         """Eight pairs for the InfoNCE matrix: by the model, and as random points in a cone, as before any training."""
@@ -80,8 +95,28 @@ def handlers(engine: Engine) -> dict[str, Handler]:
         return {"rows": [{"pair": float(a), "one": float(b), "other": float(c)} for a, b, c in
                          zip((one * other).sum(1), (one * negative).sum(1), (other * negative).sum(1), strict=True)]}
 
-    functions = (hello, compare, triplet, batch)
+    def walk(_: dict[str, Any]) -> dict[str, Any]:
+        """A sample film as the model watches it; how far that is, until it is done."""
+        return walked.view()
+
+    def walk_own(request: dict[str, Any]) -> dict[str, Any]:
+        """The film cut at the student's boundaries."""
+        return walked.own(request.get("boundaries_s"))
+
+    def walk_say(request: dict[str, Any]) -> dict[str, Any]:
+        """How near a sentence is to a part of the film."""
+        return walked.say(request.get("index"), request.get("text"))
+
+    functions = (hello, walk, walk_own, walk_say, compare, triplet, batch, shapes_map, puzzle, solve)
     return {function.__name__: in_one_sentence(function) for function in functions}
+
+
+def whole(request: dict[str, Any], name: str) -> int:
+    """A whole number from 0 to a million. ValueError if it is none."""
+    value = request.get(name)
+    if not isinstance(value, int) or not 0 <= value <= 1_000_000:
+        raise ValueError(f"{name} must be a whole number from 0 to 1000000, got {value!r}")
+    return value
 
 
 def sentences(texts: Any, least: int) -> list[str]:

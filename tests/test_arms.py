@@ -247,5 +247,5 @@ def test_costs_and_error_bars_are_what_they_say():
 
 
 def test_the_budget_is_common():
-    assert FULL.text.steps and len(FULL.seeds) >= 3
+    assert FULL.repeat.steps < FULL.text.steps and len(FULL.repeat_seeds) >= 2
     assert CHANGE_QUERY != CAPTION_QUERY and STEPS == 4

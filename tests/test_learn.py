@@ -1,6 +1,9 @@
 """The Learn tab: its functions without a page, and its parts in a real browser, with the smoke model."""
 
+import base64
+import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,16 +11,24 @@ import numpy as np
 import pytest
 from browsing import App, serving, visitor
 from playwright.sync_api import Page, expect
+from test_app import film
 
 from app.engine import Engine
 from app.learn import TRIPLETS, handlers, word_overlap
 from app.server import serve
 from app.store import Store
+from sample_media import SampleFilm
 from vljepa.checkpoint import load
+
+SCENES = ({"start_s": 0.0, "caption": "All is red."}, {"start_s": 2.0, "caption": "All is green."},
+          {"start_s": 4.0, "caption": "All is blue."})
 
 
 def engine_of(checkpoint: Path, root: Path) -> Engine:
-    return Engine(load(checkpoint, "cpu"), "smoke-1", Store(root / "cache/explore"), [])
+    media, truth = root / "colours.mp4", root / "colours.json"
+    truth.write_text(json.dumps({"scenes": SCENES}))
+    sample = SampleFilm("colours", "Three colours", film(media, size=(160, 120)), truth)
+    return Engine(load(checkpoint, "cpu"), "smoke-1", Store(root / "cache/explore"), [sample])
 
 
 def serve_smoke(checkpoint: Path, root: Path) -> None:
@@ -45,6 +56,83 @@ def page(app, browser) -> Iterator[Page]:
 
 def open_part(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name).click()
+
+
+def walked(ask) -> dict:
+    """The film of the walkthrough, once it is watched."""
+    for _ in range(600):
+        view = ask["walk"]({})
+        if "stage" not in view:
+            return view
+        time.sleep(0.1)
+    raise AssertionError("the film was never watched")
+
+
+def test_the_film_is_watched_once_and_has_a_caption_for_each_part(ask):
+    assert "not watched yet" in ask["walk_own"]({"boundaries_s": []})["error"]
+    view = walked(ask)
+    assert view["done"] and view["title"] == "Three colours" and view["window"] == 3
+    assert [scene["caption"] for scene in view["truth"]] == [scene["caption"] for scene in SCENES]
+    assert view["segments"][0]["start_s"] == 0 and view["segments"][-1]["end_s"] == pytest.approx(view["seconds"])
+    assert all(part["caption"] for part in view["segments"])
+    assert len(base64.b64decode(view["stripes"])) == 4 * view["directions"] * view["steps"]
+
+
+def test_a_students_boundaries_are_scored_against_the_truth_and_each_part_is_read(ask):
+    walked(ask)
+    right = ask["walk_own"]({"boundaries_s": [4.2, 1.9]})
+    assert right["f1"] == 1.0 and right["decodes"] == 3 and len(right["segments"]) == 3
+    assert all(part["caption"] for part in right["segments"])
+    assert ask["walk_own"]({"boundaries_s": [0.5]})["f1"] == 0.0
+    for wrong in ([7.0], ["2"], [-1], None, [1.0] * 41, [float("nan")]):
+        assert "boundar" in ask["walk_own"]({"boundaries_s": wrong})["error"]
+
+
+def test_a_students_sentence_is_compared_with_what_the_model_saw(ask):
+    view = walked(ask)
+    own = ask["walk_say"]({"index": 0, "text": view["segments"][0]["caption"]})
+    assert own["cosine"] == pytest.approx(view["segments"][0]["similarity"], abs=1e-3)
+    assert "write a sentence" in ask["walk_say"]({"index": 0, "text": " "})["error"].lower()
+    assert "longer than 300" in ask["walk_say"]({"index": 0, "text": "x" * 301})["error"]
+    for index in (99, -1, None, "0"):
+        assert "parts of the film" in ask["walk_say"]({"index": index, "text": "one red ball"})["error"]
+
+
+def test_boundaries_are_placed_moved_taken_away_and_compared(page):
+    open_part(page, "Watch much")
+    lane = page.locator("[data-lane=own]")
+    expect(page.locator("[data-lane=model] .vlj-part-bar").first).to_be_visible()
+    lane.scroll_into_view_if_needed()
+    box = lane.bounding_box()
+    for share in (0.33, 0.5, 0.66):
+        lane.click(position={"x": box["width"] * share, "y": 12})
+    handles = lane.locator(".vlj-handle")
+    expect(handles).to_have_count(3)
+    handles.nth(1).focus()
+    page.keyboard.press("Delete")
+    expect(handles).to_have_count(2)
+    page.get_by_role("button", name="Undo").click()
+    expect(handles).to_have_count(3)
+    handles.nth(1).click()  # a click takes it away, too
+    page.locator(".vlj-compare-own").click()
+    expect(page.locator(".vlj-result")).to_contain_text("You: F1 100 %")
+    expect(page.locator("[data-lane=truth]")).to_be_visible()
+    page.reload()
+    page.get_by_role("tab", name="Learn", exact=True).click()
+    expect(handles).to_have_count(2)
+
+
+def test_the_steps_light_up_what_they_tell_of_and_words_are_compared(page):
+    open_part(page, "Watch much")
+    for lit in (".vlj-window", ".vlj-window", ".vlj-stripes", ".vlj-curve", ".vlj-counts"):
+        expect(page.locator(".vlj-lit").filter(has=page.locator(lit)).or_(page.locator(f"{lit}.vlj-lit")).first
+               ).to_be_visible()
+        if page.locator(".vlj-after").is_enabled():
+            page.locator(".vlj-after").click()
+    page.get_by_label("Your sentence for this part").fill("${1}<img src=x onerror=alert(1)>")
+    page.get_by_role("button", name="How close?").click()
+    expect(page.locator(".vlj-closeness")).to_have_count(2)
+    assert page.locator(".vlj-learn img[src=x]").count() == 0
 
 
 def test_word_overlap_is_shared_words_over_all_words():
@@ -81,6 +169,7 @@ def test_what_cannot_be_compared_is_told_in_one_sentence(ask, texts, told):
 
 
 def test_typing_a_sentence_moves_its_dots(page):
+    open_part(page, "Meaning is geometry")
     expect(page.locator(".vlj-pair")).to_have_count(3)
     before = page.locator(".vlj-pair title").all_text_contents()
     page.get_by_label("Sentence B", exact=True).fill("one red ball on a white ground")
@@ -93,6 +182,7 @@ def test_typing_a_sentence_moves_its_dots(page):
 
 
 def test_exchanging_two_words_makes_the_negative_and_both_inequalities_are_judged(page):
+    open_part(page, "Meaning is geometry")
     page.get_by_label("a · a sentence").fill("a cat sees the bird")
     page.locator(".vlj-words").get_by_role("button", name="cat").click()
     page.locator(".vlj-words").get_by_role("button", name="bird").click()
@@ -137,3 +227,27 @@ def test_parts_are_chosen_by_arrow_keys_and_remembered(page):
     page.reload()
     page.get_by_role("tab", name="Learn", exact=True).click()
     expect(page.get_by_role("heading", name="InfoNCE you can touch")).to_be_visible()
+
+
+def test_puzzles_are_solved_better_than_by_chance_and_have_an_arrow(ask):
+    right = 0
+    for seed in range(12):
+        view = ask["solve"]({"seed": seed})
+        right += int(np.argmax(view["text"])) == view["right"]
+        assert len(view["texts_xy"]) == len(view["text"]) == len(view["clip"]) == 4
+    assert right >= 6  # chance is three
+
+
+def test_a_puzzle_is_answered_by_key_and_the_truth_is_shown(page):
+    open_part(page, "What happened?")
+    expect(page.locator(".vlj-option")).to_have_count(4)
+    page.locator(".vlj-tally").click()
+    page.keyboard.press("2")
+    expect(page.locator(".vlj-right")).to_have_count(1)
+    expect(page.locator(".vlj-option").nth(1)).to_contain_text("you")
+    expect(page.locator(".vlj-map-arrow")).to_be_visible()
+    expect(page.locator(".vlj-tally")).to_contain_text("of 1")
+    page.get_by_role("button", name="Clips", exact=True).click()
+    expect(page.locator(".vlj-option .vlj-strip")).to_have_count(4)
+    page.get_by_role("button", name="Next puzzle").click()
+    expect(page.locator(".vlj-right")).to_have_count(0)

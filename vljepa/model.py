@@ -176,13 +176,17 @@ class VLJEPA(nn.Module):
         check_readout(readout, self.readouts)
         if len(embeddings) == 0:
             return []
-        as_text = normalise(normalise(embeddings) + self.text_shift.float().cpu().numpy())
+        as_text = self.as_text(embeddings)
         if readout == "bank":
             assert self.bank is not None
             return self.bank.nearest(as_text)
         texts = self.write(as_text if self.bank is None else self.bank.project(as_text))
         similarity = (self.embed_text(texts) * as_text).sum(axis=1)
         return [Caption(text, "decoder", float(s)) for text, s in zip(texts, similarity, strict=True)]
+
+    def as_text(self, embeddings: Float[np.ndarray, "batch embed"]) -> Float[np.ndarray, "batch embed"]:
+        """Predicted embeddings moved to where sentences lie, so that their cosines with sentences compare."""
+        return normalise(normalise(embeddings) + self.text_shift.float().cpu().numpy())
 
     def write(self, as_text: Float[np.ndarray, "batch embed"], beams: int = 3) -> list[str]:
         """The Y-Decoder's likeliest sentences for embeddings of texts, by beam search."""

@@ -2,11 +2,13 @@
 
 import { Geometry } from './learn_geometry.js';
 import { InfoNCE } from './learn_infonce.js';
+import { World } from './learn_world.js';
+import { Walk } from './learn_walk.js';
 import { element } from './lib.js';
 import { Api } from './server.js';
 
 const KEY = 'vljepa.learn';
-const PARTS = { geometry: Geometry, infonce: InfoNCE };
+const PARTS = { walk: Walk, geometry: Geometry, infonce: InfoNCE, world: World };
 
 export function mount({ element: root, server }) {
   return new Learn(root.querySelector('.vlj-learn'), new Api(server));
@@ -50,7 +52,8 @@ class Learn {
       button.tabIndex = chosen ? 0 : -1;
     }
     const article = this.articles.find(({ dataset }) => dataset.part === part);
-    this.open[part] ??= new PARTS[part](article, this);
+    if (this.open[part]) this.open[part].shown?.();
+    else this.open[part] = new PARTS[part](article, this);
     for (const [name, opened] of Object.entries(this.open)) if (name !== part) opened.pause?.();
     try { localStorage.setItem(KEY, part); } catch { /* not remembered then */ }
   }
@@ -63,6 +66,12 @@ class Learn {
     const next = buttons[(buttons.indexOf(document.activeElement) + by + buttons.length) % buttons.length];
     this.show(next.dataset.part);
     next.focus();
+  }
+
+  // The map of the shapes world and the recorded collapse, fetched once.
+  shapes() {
+    this.shapesView ??= this.api.call('shapes_map');
+    return this.shapesView;
   }
 
   complain(error) {

@@ -20,14 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                  f"evaluate: the report (default: {REPORT})")
     parser.add_argument("--data", type=Path, help="evaluate: also compare the token VLM with VL-JEPA on the photos of "
                                                   "this folder, laid out as the README says")
-    parser.add_argument("--seeds", type=int, metavar="N", help="runs of each arm that knows text (default: 3)")
+    parser.add_argument("--only", nargs="+", metavar="ARM", choices=("vljepa", "token_vlm", "joint"),
+                        help="evaluate: of the arms that know text only these, and no repetitions (default: all)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="evaluate: how often the shorter runs are repeated "
+                                                               "(default: 3)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Train or measure. ValueError if data is missing."""
     from vljepa.arms.config import FULL
 
-    budget = FULL if args.seeds is None else replace(FULL, seeds=tuple(range(1, args.seeds + 1)))
+    budget = FULL if args.seeds is None else replace(FULL, repeat_seeds=tuple(range(1, args.seeds + 1)))
     work = args.work or cache_dir() / "train" / "arms"
     if args.action == "train":
         from vljepa.arms.recipe import train_arms
@@ -39,12 +42,12 @@ def run(args: argparse.Namespace) -> None:
     from vljepa.arms.measure import measure_arms
     from vljepa.provenance import provenance
 
-    found = measure_arms(budget, work)
+    found = measure_arms(budget, work, *([args.only] if args.only else []))
     if args.data is not None:
         from vljepa.arms.photos import compare_on_photos
 
         found["photos"] = compare_on_photos(args.data, work)
     report = args.out or REPORT
     known = json.loads(report.read_text()) if report.exists() else {}
-    report.write_text(json.dumps({**known, **found, "provenance": provenance("arms")}, indent=1) + "\n")
+    report.write_text(json.dumps({**known, **found, "provenance": provenance("shapes")}, indent=1) + "\n")
     print(json.dumps(found["world_prediction"], indent=2))

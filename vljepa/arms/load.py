@@ -1,7 +1,7 @@
 """The five trained arms, ready: the checkpoint `shapes`, and the weights beside it in the folder `arms`."""
 
 import json
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,38 +20,80 @@ from vljepa.model import VLJEPA
 from vljepa.tubelet_vit import STEPS, TubeletXEncoder
 
 
-@dataclass(frozen=True)
 class Arms:
-    """All five, on the CPU in float32: they are small. `curves` and `collapse` are what their training told."""
+    """The arms under `root`, on the CPU in float32, for they are small; each is read when it is first asked for.
 
-    vljepa: VLJEPA
-    token_vlm: TokenVLM
-    joint: VLJEPA
-    flow: FlowPainter
-    latent: LatentPredictor
-    curves: dict[str, list[dict[str, Any]]]
-    collapse: dict[str, Any]
+    CheckpointError says which file or tensor is missing or does not fit.
+    """
 
+    def __init__(self, root: Path = SHIPPED) -> None:
+        self._root, self._folder = root, root / "arms"
 
-def load_arms(root: Path = SHIPPED) -> Arms:
-    """The arms under `root`. CheckpointError says which file or tensor is missing or does not fit."""
-    vljepa = load(root / "shapes", "cpu", torch.float32)
-    encoder = vljepa.x_encoder
-    assert isinstance(encoder, TubeletXEncoder)
-    folder = root / "arms"
-    joint, flow, token_vlm = new_model(encoder, 0), FlowPainter(), new_token_vlm(0)
-    latent = LatentPredictor(encoder.config.hidden, STEPS * encoder.tokens_per_step)
-    _fill(nn.ModuleDict({"predictor": joint.predictor, "y_encoder": joint.y_encoder}), folder, "joint")
-    for name, module in (("flow", flow), ("token_vlm", token_vlm), ("vjepa", latent)):
-        _fill(module, folder, name)
-    told = [json.loads((folder / f"{name}.json").read_text()) for name in ("curves", "collapse")]
-    return Arms(vljepa, token_vlm, joint, flow, latent, *told)
+    @cached_property
+    def vljepa(self) -> VLJEPA:
+        """VL-JEPA, with decoder, bank and map."""
+        return load(self._root / "shapes", "cpu", torch.float32)
+
+    @property
+    def encoder(self) -> TubeletXEncoder:
+        """The frozen encoder that all arms that know text share."""
+        encoder = self.vljepa.x_encoder
+        assert isinstance(encoder, TubeletXEncoder)
+        return encoder
+
+    @cached_property
+    def token_vlm(self) -> TokenVLM:
+        """The token VLM."""
+        made = new_token_vlm(0)
+        _fill(made, self._folder, "token_vlm")
+        return made
+
+    @cached_property
+    def joint(self) -> VLJEPA:
+        """The joint embedding."""
+        made = new_model(self.encoder, 0)
+        _fill(nn.ModuleDict({"predictor": made.predictor, "y_encoder": made.y_encoder}), self._folder, "joint")
+        return made.eval()
+
+    @cached_property
+    def flow(self) -> FlowPainter:
+        """The flow-matching painter."""
+        made = FlowPainter()
+        _fill(made, self._folder, "flow")
+        return made
+
+    @cached_property
+    def latent(self) -> LatentPredictor:
+        """V-JEPA's predictor of what is hidden."""
+        made = LatentPredictor(self.encoder.config.hidden, STEPS * self.encoder.tokens_per_step)
+        _fill(made, self._folder, "vjepa")
+        return made
+
+    @cached_property
+    def collapse(self) -> dict[str, Any]:
+        """What the runs without an anti-collapse term told."""
+        return self._told("collapse")
+
+    @cached_property
+    def curves(self) -> dict[str, Any]:
+        """Every arm's log, thinned."""
+        return self._told("curves")
+
+    def _told(self, name: str) -> dict[str, Any]:
+        path = self._folder / f"{name}.json"
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing; fetch it again, or make it with `python -m vljepa arms train`")
+        told: dict[str, Any] = json.loads(path.read_text())
+        return told
 
 
 def _fill(module: nn.Module, folder: Path, name: str) -> None:
     """Copy every tensor of `NAME.safetensors`, or of its numbered parts, into the one of its name."""
     files = sorted(folder.glob(f"{name}.safetensors")) or sorted(folder.glob(f"{name}-*.safetensors"))
     wanted = {k: v for k, v in module.state_dict().items() if k != "model.lm_head.weight"}  # tied to the embedding
+    if not files:
+        raise CheckpointError(f"the arm {name} is missing in {folder}; fetch it again, or train it with "
+                              "`python -m vljepa arms train`")
     try:
         found = {k: v for file in files for k, v in load_file(file).items()}
     except (SafetensorError, OSError) as error:

@@ -6,6 +6,7 @@ V-JEPA first: its encoder, frozen, is what the three arms that know text see (ar
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from vljepa.shapes import clips, puzzles
 from vljepa.shapes.language import CAPTION_QUERY, all_captions, paraphrase
 from vljepa.train.contrastive import ContrastiveArm
 from vljepa.train.decoding import DecoderArm
-from vljepa.train.loop import Schedule, timed_progress, train
+from vljepa.train.loop import Arm, timed_progress, train
 from vljepa.tubelet_vit import STEPS, TubeletXEncoder
 
 CPU = torch.device("cpu")
@@ -38,6 +39,7 @@ STATISTICS = 8003  # seed of the clips by which tokens are standardised
 PROBED = (8001, 8002)  # seeds of the clips that the probe learns from and is tested on
 WATCHED, MEASURED = 9001, 9101  # of the held-out clips: looked at while training, and for the last word alone
 TEXT_ARMS = ("vljepa", "token_vlm", "joint")
+REPEATED = TEXT_ARMS[:2]  # with several seeds
 SENTENCES = 4096  # captions of training clips, among which an embedding is read out
 SHARD = 600_000  # bytes of a file of weights at most
 
@@ -49,11 +51,9 @@ def train_arms(budget: Budget, work: Path, out: Path) -> None:
     save_arm(out / "arms", "vjepa", vjepa.predictor)
     pools = training_pools(encoder, budget.data_seed, budget.pool, timed_progress(), work)
     watched = watch(encoder, WATCHED, budget.watched)
-    for seed in budget.seeds:
-        for name in TEXT_ARMS:
-            made = train_text_arm(name, budget, pools, encoder, watched, seed, work)
-            if seed == budget.seeds[0]:
-                ship_text_arm(name, made, out, pools, budget, work)
+    for name in TEXT_ARMS:
+        made = train_text_arm(name, budget, pools, encoder, watched, budget.seed, work)
+        ship_text_arm(name, made, out, pools, budget, work)
     train_collapsing(budget, pools, encoder, watched, work, out / "arms")
     save_arm(out / "arms", "flow", train_flow(budget, work))
     write_curves(work, out / "arms")
@@ -100,25 +100,35 @@ def new_token_vlm(seed: int) -> TokenVLM:
 
 def train_text_arm(
     name: str, budget: Budget, pools: tuple[Pool, Pool], encoder: TubeletXEncoder, watched: HeldOut, seed: int,
-    work: Path, schedule: Schedule | None = None,
+    work: Path,
 ) -> VLJEPA | TokenVLM:
     """One of the three arms that know text, on the batches that `seed` orders, the same for all three."""
-    drawn, sentences = mixture(pools, budget.batch), some_captions(pools[0])
+    def validation(reader: Reader) -> dict[str, float]:
+        return {**reading_scores(reader, watched, ("action",)), **_prefixed(world_prediction(reader, watched))}
 
-    def validation(reader: Reader) -> Callable[[], dict[str, float]]:
-        return lambda: {**reading_scores(reader, watched, ("action",)), **_prefixed(world_prediction(reader, watched))}
+    arm, made = text_arm(name, pools, encoder, seed, budget.batch, validation)
+    train(arm, budget.text, work, f"{name}.{seed}", CPU)
+    return made.requires_grad_(False).eval()
 
-    schedule = schedule or budget.text
+
+def text_arm(
+    name: str, pools: tuple[Pool, Pool], encoder: TubeletXEncoder, seed: int, batch: int,
+    validation: Callable[[Reader], dict[str, float]],
+) -> tuple[Arm, VLJEPA | TokenVLM]:
+    """What trains one of the three arms that know text, and the model that it trains, with random weights.
+
+    `validation` is asked what to measure, with the model ready to be read. ValueError on another name.
+    """
+    if name not in TEXT_ARMS:
+        raise ValueError(f"an arm that knows text is one of {', '.join(TEXT_ARMS)}, got {name!r}")
+    drawn, sentences, joint = mixture(pools, batch), some_captions(pools[0]), name == "joint"
     if name == "token_vlm":
         vlm = new_token_vlm(seed)
-        train(TokenVLMArm(vlm, drawn, seed, validation(TokenReader(vlm))), schedule, work, f"{name}.{seed}", CPU)
-        return vlm.eval()
+        return TokenVLMArm(vlm, drawn, seed, partial(validation, TokenReader(vlm))), vlm
     model = new_model(encoder, seed)
-    joint = name == "joint"
-    arm = ContrastiveArm(model, WithoutQueries(drawn.parts) if joint else drawn, seed,
-                         validation(EmbeddingReader(model, sentences, joint)), 1.0)
-    train(arm, schedule, work, f"{name}.{seed}", CPU)
-    return model.requires_grad_(False).eval()
+    reader = EmbeddingReader(model, sentences, joint)
+    return ContrastiveArm(model, WithoutQueries(drawn.parts) if joint else drawn, seed, partial(validation, reader),
+                          1.0), model
 
 
 def train_flow(budget: Budget, work: Path) -> FlowPainter:

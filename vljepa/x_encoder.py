@@ -65,8 +65,9 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = x if self.expand is None else F.relu6(self.expand(x))
-        inner = self.project(F.relu6(self.depthwise(inner)))
+        # in place: a convolution's output is nobody else's, and a fresh one costs page faults
+        inner = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        inner = self.project(F.relu6(self.depthwise(inner), inplace=True))
         return x + inner if self.residual else inner
 
 
@@ -133,12 +134,12 @@ class FrameXEncoder(nn.Module):
 
     def _features(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The head's map, and those at strides 8, 16 and 32 that it is made of."""
-        x, taps = F.relu6(self.stem(pixels.contiguous(memory_format=torch.channels_last))), []
+        x, taps = F.relu6(self.stem(pixels.contiguous(memory_format=torch.channels_last)), inplace=True), []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in (STRIDE_8, STRIDE_16):
                 taps.append(x)
-        return F.relu6(self.head(x)), [*taps, x]
+        return F.relu6(self.head(x), inplace=True), [*taps, x]
 
     def _tokens(self, pixels: Tensor) -> Tensor:
         features, (stride_8, stride_16, stride_32) = self._features(pixels)

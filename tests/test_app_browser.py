@@ -240,7 +240,7 @@ def test_the_map_is_fitted_to_the_film_and_brought_back(page):
     places = "document.querySelector('[data-plot=\"2\"]').data.map((trace) => Array.from(trace.x))"
     common = page.evaluate(places)
     page.get_by_role("button", name="Fit to film").click()
-    fitted = page.locator(".vlj-fit[aria-pressed=true]")
+    fitted = page.locator(".vlj-explore .vlj-fit[aria-pressed=true]")
     expect(fitted).to_be_visible(timeout=240_000)  # UMAP is compiled first
     own = page.evaluate(places)
     assert len(own[3]) == len(common[3]) == 32 and own[3] != common[3] and not own[0]
@@ -248,7 +248,7 @@ def test_the_map_is_fitted_to_the_film_and_brought_back(page):
     page.wait_for_function("document.querySelector('[data-plot=\"3\"]').data?.[3].x.length === 32")
     page.get_by_role("button", name="2D").click()
     page.get_by_role("button", name="Fit to film").click()
-    expect(page.locator(".vlj-fit")).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_role("button", name="Fit to film")).to_have_attribute("aria-pressed", "false")
     page.wait_for_function(f"(was) => {{ const now = {places}[3]; return was.every((x, i) => x === now[i]); }}",
                            arg=common[3])
 

@@ -102,6 +102,7 @@ def test_another_checkpoint_keeps_the_film_and_the_question(page: Page, app: App
 
 def test_live_and_the_sentences_of_learn_go_on(page: Page) -> None:
     open_tab(page, "learn")
+    page.get_by_role("tab", name="Meaning is geometry").click()
     first = page.get_by_label("Sentence A", exact=True)
     first.fill("a horse jumps over a fence")
     expect(page.locator(".vlj-learn svg text").first).to_be_visible()

@@ -164,8 +164,13 @@ class Predictor(nn.Module):
             words = (query * query_mask.unsqueeze(-1)).sum(1) / query_mask.sum(1, keepdim=True)
             x = torch.cat([x, query], dim=1)
             mask = torch.cat([mask, query_mask], dim=1)
-        x, weights = self._blocks(x, mask), mask.unsqueeze(-1).to(x.dtype)
-        return self.dropout((x * weights).sum(1) / weights.sum(1)), words, columns
+        return self.dropout(self._pooled(self._blocks(x, mask), mask.unsqueeze(-1))), words, columns
+
+    def _pooled(self, x: Tensor, mask: Tensor) -> Tensor:
+        if self.config.pool == "max":
+            return x.masked_fill(~mask, -torch.inf).amax(1)
+        weights = mask.to(x.dtype)
+        return (x * weights).sum(1) / weights.sum(1)
 
     def _visual(self, visual_tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The blocks' input, and the columns of the same tokens that are the colour reader's."""

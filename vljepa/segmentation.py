@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 NEGLIGIBLE_VARIANCE = 0.02  # squared distance to the mean, of unit vectors: what noise and re-encoding alone cause
 PENALTY = 1.1  # nats a boundary must explain, per log(steps)
 HILL = 0.5  # penalties by which the criterion may rise before merging stops
+ROUNDING = 1e-6  # relative
 WINDOW_STEPS = 4  # neighbouring embeddings share frames, so only every fourth step is independent
 
 
@@ -55,7 +56,8 @@ class WardTree:
     def cut_by_variance(self, max_variance: float) -> list[Segment]:
         """Fewest segments in the tree whose within-segment variance is at most `max_variance`."""
         variance = np.cumsum(self.costs) / len(self.embeddings)  # monotone; the costs may reverse
-        n_merges = int(np.searchsorted(variance, max_variance, side="right"))
+        # all of the variance is enough for one segment, though its sum in another order may be a rounding above it
+        n_merges = int(np.searchsorted(variance, max_variance * (1 + ROUNDING), side="right"))
         return self.cut(len(self.embeddings) - n_merges)
 
     def cut_by_interval(self, mean_seconds: float, rate_hz: float) -> list[Segment]:

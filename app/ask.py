@@ -85,11 +85,10 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
     def outcome(request: dict[str, Any]) -> dict[str, Any]:
         """How far a job is, or what came of it."""
         job = engine.jobs.get(request["job"])
-        job.seen()
-        if job.error:
-            return {"error": job.error}
-        view = {"job": job.token, "stage": job.stage, "fraction": job.fraction, "done": job.finished.is_set()}
-        return view | ({"view": view_of(job.result)} if job.result is not None else {})
+        told = job.told()
+        if "error" in told:
+            return told
+        return {"job": job.token, **told} | ({"view": view_of(job.result)} if job.result is not None else {})
 
     def export(request: dict[str, Any]) -> dict[str, Any]:
         """The same as `ask`, as files; returns name and content of each."""

@@ -61,11 +61,7 @@ def handlers(engine: Engine) -> dict[str, Handler]:
     def switching(request: dict[str, Any]) -> dict[str, Any]:
         """How far a switch is."""
         job = engine.jobs.get(request["job"])
-        job.seen()
-        if job.error:
-            return {"error": job.error}
-        return {"stage": job.stage, "fraction": job.fraction, "done": job.finished.is_set(),
-                "cancelled": job.cancelled}
+        return job.told() | {"cancelled": job.cancelled}
 
     def stop(request: dict[str, Any]) -> dict[str, Any]:
         """Give up a switch; what was fetched so far is kept for the next time."""

@@ -94,11 +94,7 @@ def handlers(engine: Engine, uploads: Path) -> dict[str, Handler]:
     def sweep_progress(request: dict[str, Any]) -> dict[str, Any]:
         """How far a sweep is; once it is done also its points."""
         job = engine.jobs.get(request["job"])
-        job.seen()
-        if job.error:
-            return {"error": job.error}
-        done = job.finished.is_set()
-        return {"stage": job.stage, "fraction": job.fraction, "done": done, "sweep": job.result if done else None}
+        return job.told() | {"sweep": job.result}
 
     def fit_map(request: dict[str, Any]) -> dict[str, Any]:
         """Start to fit a map to the film alone; returns the job's token, `progress` the map once it is done."""

@@ -53,6 +53,13 @@ class Job:
         """Somebody still watches."""
         self._seen_at = time.monotonic()
 
+    def told(self) -> dict[str, Any]:
+        """What a page that watches is told: how far the work is, or why it failed."""
+        self.seen()
+        if self.error:
+            return {"error": self.error}
+        return {"stage": self.stage, "fraction": self.fraction, "done": self.finished.is_set()}
+
 
 class Jobs:
     """The running and lately finished jobs by token."""

@@ -6,7 +6,6 @@ cut's constants were chosen on the sample films and on films composed of validat
 """
 
 import argparse
-import json
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -18,7 +17,7 @@ from vljepa.analysis import CutSettings, build_tree, cut, spans
 from vljepa.composed_films import captioned_photos, compose_film
 from vljepa.known_films import known_films
 from vljepa.metrics import boundary_f1
-from vljepa.provenance import provenance
+from vljepa.provenance import provenance, write_results
 from vljepa.video import Source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,9 +37,7 @@ def main() -> None:
     films = [row(film.name, [measure(model, film.path, film.boundaries_s)]) for film in known_films(args.data)]
     films += composed(model, args.data) if args.data else []
     out = ROOT / "benchmarks/segments.json"
-    out.parent.mkdir(exist_ok=True)
-    results = {"films": films, "tolerance_s": TOLERANCE_S, **provenance(args.checkpoint)}
-    out.write_text(json.dumps(results, indent=1) + "\n")
+    write_results(out, {"films": films, "tolerance_s": TOLERANCE_S, **provenance(args.checkpoint)})
     for film in films:
         print(film)
 

@@ -178,6 +178,19 @@ def losses(folder):
     return [json.loads(line)["loss"] for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def kill_one(command, folder, steps, which):
+    """Run a command on two processes and kill one of them once the log in `folder` has that many steps."""
+    killed = torchrun(*command, start_new_session=True)
+    while len(losses(folder)) < steps:
+        assert killed.poll() is None, killed.stdout.read()
+        time.sleep(0.02)
+    children = subprocess.run(["ps", "--ppid", str(killed.pid), "-o", "pid="], capture_output=True, text=True,
+                              check=True).stdout.split()
+    os.kill(int(children[which]), signal.SIGKILL)
+    killed.communicate(timeout=120)
+    assert killed.returncode != 0
+
+
 def test_a_killed_process_ends_the_run_which_then_goes_on_to_the_same_losses(data, smoke, tmp_path):
     def command(name, *more):
         return ("-m", "vljepa", "train", "paper", "--shards", data / "[012].tar", "--validation-shards",
@@ -186,15 +199,7 @@ def test_a_killed_process_ends_the_run_which_then_goes_on_to_the_same_losses(dat
                 "--out", tmp_path / f"{name}-checkpoint", "--tensorboard", tmp_path / "board", *more)
 
     finished(torchrun(*command("whole")))
-    killed = torchrun(*command("killed"), start_new_session=True)
-    while len(losses(tmp_path / "killed")) < 6:
-        assert killed.poll() is None, killed.stdout.read()
-        time.sleep(0.05)
-    children = subprocess.run(["ps", "--ppid", str(killed.pid), "-o", "pid="], capture_output=True, text=True,
-                              check=True).stdout.split()
-    os.kill(int(children[-1]), signal.SIGKILL)  # one of the two
-    killed.communicate(timeout=120)
-    assert killed.returncode != 0
+    kill_one(command("killed"), tmp_path / "killed", steps=6, which=-1)
     assert 6 <= len(losses(tmp_path / "killed")) < 12
     finished(torchrun(*command("killed")))
     assert len(losses(tmp_path / "whole")) == 12

@@ -2,18 +2,14 @@
 
 import http.server
 import json
-import os
 import re
-import signal
-import subprocess
 import threading
-import time
 from functools import partial
 
 import datasets
 import numpy as np
 import pytest
-from test_scale import data, finished, losses, model, png, torchrun  # noqa: F401 - fixtures
+from test_scale import data, finished, kill_one, losses, model, png, torchrun  # noqa: F401 - fixtures
 
 from vljepa.train import shards as shards_module
 from vljepa.train import streaming
@@ -170,14 +166,7 @@ def test_a_killed_run_on_a_stream_goes_on_to_the_same_losses_with_ddp(parquet, s
                 "--work", tmp_path / name, "--out", tmp_path / f"{name}-checkpoint")
 
     finished(torchrun(*command("whole")))
-    killed = torchrun(*command("killed"), start_new_session=True)
-    while len(losses(tmp_path / "killed")) < 5:
-        assert killed.poll() is None, killed.stdout.read()
-        time.sleep(0.02)
-    children = subprocess.run(["ps", "--ppid", str(killed.pid), "-o", "pid="], capture_output=True, text=True,
-                              check=True).stdout.split()
-    os.kill(int(children[0]), signal.SIGKILL)
-    killed.communicate(timeout=120)
+    kill_one(command("killed"), tmp_path / "killed", steps=5, which=0)
     assert 5 <= len(losses(tmp_path / "killed")) < 10
     finished(torchrun(*command("killed")))
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vljepa import bench_library, bench_live
-from vljepa.provenance import provenance
+from vljepa.provenance import provenance, write_results
 
 if TYPE_CHECKING:
     from vljepa.model import VLJEPA
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench_library.add_arguments(kinds.add_parser("library", help="measure indexing and searching instead",
                                                  description="Measure a library of videos on this machine."))
     _add_gpu_arguments(kinds.add_parser("gpu", help="measure a GPU instead",
-                                             description="Measure windows a second on a GPU."))
+                                        description="Measure windows a second on a GPU."))
 
 
 def _add_gpu_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,9 +84,7 @@ def run(args: argparse.Namespace) -> None:
     for key, value in values.items():
         print(f"{key:24}  {value:8.2f}  {LIMITS[key]:6.1f}  {'' if value <= LIMITS[key] else 'too much'}".rstrip())
     if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        results = {**values, "details": details, **provenance(args.checkpoint)}
-        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        write_results(args.json, {**values, "details": details, **provenance(args.checkpoint)})
     return None
 
 

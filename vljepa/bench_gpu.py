@@ -10,7 +10,6 @@ Weights do not change speed, shapes do, so nothing is fetched. For each size, al
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from vljepa.config import EVERYDAY, PAPER, SMOKE, ModelConfig
 from vljepa.cost import QUERY_TOKENS, flops_per_s, window_cost
 from vljepa.errors import VLJEPAError
 from vljepa.predictor import build_predictor
-from vljepa.provenance import provenance
+from vljepa.provenance import provenance, write_results
 from vljepa.x_encoder import build_x_encoder
 
 # the paper's live window is eight frames of open-vljepa's kind: 1,024 visual tokens
@@ -46,10 +45,9 @@ def run(args: argparse.Namespace) -> None:
         for key, value in found.items():
             print(f"{name}.{key:<32} {value:.4g}" if isinstance(value, float) else f"{name}.{key:<32} {value}")
     if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
         facts = {**provenance("random weights"), "device": device_name(device),
                  "matmul_flops_per_s": flops_per_s(str(device))}
-        args.json.write_text(json.dumps({**results, **facts}, indent=1) + "\n", encoding="utf-8")
+        write_results(args.json, {**results, **facts})
 
 
 def device_name(device: torch.device) -> str:

@@ -7,7 +7,6 @@
 """
 
 import argparse
-import json
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vljepa.provenance import provenance
+from vljepa.provenance import provenance, write_results
 
 if TYPE_CHECKING:
     from vljepa.library import Entry, Library
@@ -59,9 +58,7 @@ def run(args: argparse.Namespace) -> None:
     for key, limit in LIMITS.items():
         print(f"{key:20}  {values[key]:8.2f}  {limit:6.1f}  {'' if values[key] <= limit else 'too much'}".rstrip())
     if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        results = {**values, "details": details, **provenance(args.checkpoint)}
-        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        write_results(args.json, {**values, "details": details, **provenance(args.checkpoint)})
 
 
 def measure_index(model: "VLJEPA", clips: Path, path: Path) -> "tuple[Library, dict[str, float], dict[str, Any]]":

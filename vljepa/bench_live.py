@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from vljepa.provenance import provenance
+from vljepa.provenance import provenance, write_results
 
 # name: "module:function"; a function takes the arguments and returns the keys to write, dictionaries merged into those
 # that the file has. Imported when asked for, so that a part without a browser needs none.
@@ -44,10 +44,8 @@ def run(args: argparse.Namespace) -> None:
         results = part(name)(args)
         print(json.dumps(results, indent=1))
         if args.json is not None:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
             known = json.loads(args.json.read_text(encoding="utf-8")) if args.json.exists() else {}
-            merged = merge(known, {**results, "parts": {name: provenance(args.checkpoint)}})
-            args.json.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
+            write_results(args.json, merge(known, {**results, "parts": {name: provenance(args.checkpoint)}}))
 
 
 def part(name: str) -> Part:

@@ -27,7 +27,7 @@ from vljepa.labels import label_embeddings
 from vljepa.model import VLJEPA
 from vljepa.moments import nearest
 from vljepa.photo import read_photo
-from vljepa.provenance import provenance
+from vljepa.provenance import provenance, write_results
 from vljepa.questions import Question, daquar_questions, evaluation_questions
 from vljepa.stream import Trajectory
 from vljepa.train.photos import load_photo_set
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
         for key, value in values.items():
             print(f"{group + '.' + key:<42} {value:.3f}" if isinstance(value, float) else f"{group}.{key:<30} {value}")
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + "\n")
+        write_results(args.json, results)
     return None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa import evaluate_boundaries, evaluate_report, evaluate_selective, evaluate_text
-from vljepa.provenance import provenance
+from vljepa.provenance import provenance, write_results
 
 if TYPE_CHECKING:
     Measure = Callable[[argparse.Namespace], dict[str, Any]]
@@ -53,7 +53,6 @@ def run(args: argparse.Namespace) -> None:
     measured = PARTS[args.kind][0](args) | provenance(args.checkpoint)
     print(evaluate_report.table(args.kind, measured))
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+        write_results(args.json, measured)
     if args.html:
         evaluate_report.write(args.html, {args.kind: measured})

@@ -1,9 +1,11 @@
 """What a measured number must carry to be believed: the command, the commit, the machine and the versions."""
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,12 @@ def provenance(checkpoint: str) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
+
+
+def write_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Write measured results as JSON, in a folder that is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def cores() -> int:

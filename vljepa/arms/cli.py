@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"The checkpoints are in {out / 'shapes'} and {out / 'arms'}. Logs are in {work}.")
         return
     from vljepa.arms.measure import measure_arms
-    from vljepa.provenance import provenance
+    from vljepa.provenance import provenance, write_results
 
     found = measure_arms(budget, work, *([args.only] if args.only else []))
     if args.data is not None:
@@ -49,5 +49,5 @@ def run(args: argparse.Namespace) -> None:
         found["photos"] = compare_on_photos(args.data, work)
     report = args.out or REPORT
     known = json.loads(report.read_text()) if report.exists() else {}
-    report.write_text(json.dumps({**known, **found, "provenance": provenance("shapes")}, indent=1) + "\n")
+    write_results(report, {**known, **found, "provenance": provenance("shapes")})
     print(json.dumps(found["world_prediction"], indent=2))

@@ -29,6 +29,8 @@ class YDecoder(nn.Module):
             num_hidden_layers=config.layers, num_attention_heads=config.heads, tie_word_embeddings=True,
             attention_dropout=config.dropout, max_position_embeddings=config.prefix + config.max_tokens,
             pad_token_id=PAD, bos_token_id=START, eos_token_id=END, attn_implementation=attention(config.hidden)))
+        # the prompt's last states are a strided view, for which torch would copy the vocabulary once a sentence
+        self.model.lm_head.register_forward_pre_hook(lambda _, states: (states[0].contiguous(),))
 
     def loss(
         self, embeddings: Float[Tensor, "batch embed"], text_tokens: Int[Tensor, "batch text"]

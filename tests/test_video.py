@@ -88,13 +88,6 @@ def test_each_step_gets_the_frame_shown_at_its_time(tmp_path: Path, name: str, c
     assert read(path) == shown(range(0, 2000, 40), 4.0, 2000)
 
 
-def test_opencv_decodes_what_it_can_and_pyav_what_it_cannot(tmp_path: Path) -> None:
-    with open_video(write(tmp_path / "a.mp4", count(3))) as video:
-        assert isinstance(video._reader, video_module._OpenCVReader)
-    with open_video(write(tmp_path / "b.mp4", count(3), "libsvtav1")) as video:
-        assert isinstance(video._reader, video_module._PyAVReader)
-
-
 @pytest.mark.parametrize("rate_hz", [0.7, 4.0, 12.5, 30.0])
 @pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
 def test_a_variable_frame_rate_keeps_true_times(tmp_path: Path, codec: str, rate_hz: float) -> None:
@@ -148,30 +141,44 @@ def test_info_tells_length_rate_and_size(tmp_path: Path) -> None:
 
 def test_only_frames_to_be_shown_are_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    real = video_module._OpenCVReader._image
+    real = video_module._FileReader._image
 
-    def counted(reader: video_module._OpenCVReader, size: tuple[int, int] | None) -> np.ndarray:
+    def counted(reader: video_module._FileReader, frame: av.VideoFrame, size: tuple[int, int] | None) -> np.ndarray:
         made.append(size)
-        return real(reader, size)
+        return real(reader, frame, size)
 
-    monkeypatch.setattr(video_module._OpenCVReader, "_image", counted)
+    monkeypatch.setattr(video_module._FileReader, "_image", counted)
     steps = read(write(tmp_path / "a.mp4", count(50)))
     assert len(made) == len(steps) == 8
 
 
 def test_reading_is_lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spans = []
-    real = video_module._OpenCVReader.spans
+    real = video_module._FileReader.spans
 
-    def counted(reader: video_module._OpenCVReader, size: tuple[int, int] | None) -> Iterator[video_module._Span]:
-        for span in real(reader, size):
+    def counted(
+        reader: video_module._FileReader, size: tuple[int, int] | None, wanted: video_module.Wanted | None
+    ) -> Iterator[video_module._Span]:
+        for span in real(reader, size, wanted):
             spans.append(span)
             yield span
 
-    monkeypatch.setattr(video_module._OpenCVReader, "spans", counted)
+    monkeypatch.setattr(video_module._FileReader, "spans", counted)
     with open_video(write(tmp_path / "a.mp4", count(50))) as video:
         assert next(video.frames(5.0)).time_s == 0.0
     assert len(spans) <= 6
+
+
+def test_frames_that_nobody_wants_and_nothing_refers_to_are_not_decoded(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", count(50))
+
+    def spans(wanted: video_module.Wanted | None) -> list[int]:
+        with open_video(path) as video:
+            return [number_of(span.image()) for span in video._reader.spans((32, 32), wanted)]
+
+    assert spans(None) == list(range(50))
+    few = spans(lambda start_s, stop_s: start_s <= 1.0 < stop_s)
+    assert 25 in few and len(few) < 40
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])

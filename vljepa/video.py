@@ -1,8 +1,7 @@
 """Video in: frames at true times from a file, a URL or a camera.
 
-OpenCV decodes; PyAV reads what the container says, and decodes what OpenCV cannot (AV1). PyAV also reads the packets'
-presentation times a little ahead of OpenCV, at 1 % of the cost of decoding: so it is known how long a frame stays on
-the screen, and only the frames wanted are converted, whatever the frame rate does.
+PyAV reads files and URLs, OpenCV cameras. Of a file, packets are read a little ahead of the decoder: so it is known how
+long a frame stays on the screen, and only the frames wanted are decoded and converted, whatever the frame rate does.
 """
 
 import contextlib
@@ -12,6 +11,7 @@ import math
 import os
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,6 +22,7 @@ import av
 import av.error
 import cv2
 import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import Shaped, UInt8
 
 from vljepa.errors import VideoError
@@ -33,12 +34,12 @@ CAMERA_FPS = 25.0  # where neither driver nor container states a rate
 TIMEOUT_S = 10  # for a URL to answer
 TICK_S = 0.002  # containers round times to a millisecond: a frame this little late still counts as shown
 SMALL_PIXELS = 640 * 480  # decoded by one thread: more would gain little and take the cores from the model
+EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND  # without them pictures come up to 1 % darker
 REORDER = 32  # packets read ahead: more than any codec moves a frame by
 PLAYABLE = {"mov,mp4": {"h264", "av1", "vp9"}, "matroska,webm": {"h264", "av1", "vp8", "vp9"}}
 PLAYER_SIDE = 1280  # pixels; the longer side of a film converted for the player
 
-# FFmpeg inside OpenCV reads this at its first capture; a bad file is told by an exception, not on stderr as well
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# a camera that is not there is told by an exception, not on stderr as well
 if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
@@ -107,12 +108,18 @@ class _Span:
     image: Callable[[], UInt8[np.ndarray, "height width 3"]]
 
 
+Wanted = Callable[[float, float], bool]  # of what is shown from one second to another: is it to be seen at all?
+
+
 @runtime_checkable
 class _Reader(Protocol):
     has_frame: bool
     size: tuple[int, int]  # (width, height), upright
 
-    def spans(self, size: tuple[int, int] | None) -> Iterator[_Span]: ...
+    @property
+    def end_of_file_s(self) -> float: ...
+
+    def spans(self, size: tuple[int, int] | None, wanted: Wanted | None = None) -> Iterator[_Span]: ...
 
     def close(self) -> None: ...
 
@@ -123,10 +130,10 @@ class Video:
     `warning` is one sentence on what was wrong, or None; it is known once `frames` has ended.
     """
 
-    def __init__(self, info: VideoInfo, label: _Label, reader: _Reader, timetable: "_Timetable | None") -> None:
+    def __init__(self, info: VideoInfo, label: _Label, reader: _Reader) -> None:
         self.info = info
         self.warning: str | None = None
-        self._label, self._reader, self._timetable = label, reader, timetable
+        self._label, self._reader = label, reader
         self._started = False
 
     def __enter__(self) -> "Video":
@@ -138,8 +145,6 @@ class Video:
     def close(self) -> None:
         """Release the file or camera; harmless when done twice."""
         self._reader.close()
-        if self._timetable is not None:
-            self._timetable.close()
 
     def frames(self, rate_hz: float, size: tuple[int, int] | None = None) -> Iterator[Frame]:
         """The picture on the screen at 0, 1 / rate_hz, 2 / rate_hz, ... s until the end, squashed to `size` (w, h).
@@ -184,7 +189,12 @@ class Video:
         tick_s = min(TICK_S, 0.5 / self.info.fps)
         step, n_read, end_s = 0, 0, 0.0
         held: UInt8[np.ndarray, "height width 3"] | None = None
-        for span in self._reader.spans(size):
+
+        def wanted(start_s: float, stop_s: float) -> bool:
+            # a tick to spare, or rounding could leave out a frame that is shown
+            return math.ceil((start_s - 2 * tick_s) * rate_hz) / rate_hz < stop_s
+
+        for span in self._reader.spans(size, wanted):
             while held is not None and step / rate_hz < span.start_s - tick_s:
                 yield Frame(step / rate_hz, held)
                 step += 1
@@ -200,9 +210,8 @@ class Video:
     def _finish(self, end_s: float) -> None:
         """Correct the length to what decoded, and warn if the container had promised more."""
         promised_s, reached_s = self._label.seconds, end_s
-        if not self._label.own_length:
-            # without a timetable nothing tells a cut file from one whose sound outlasts its picture
-            reached_s = max(end_s, self._timetable.end_of_file_s()) if self._timetable else promised_s
+        if not self._label.own_length:  # then sound that outlasts the picture is no damage
+            reached_s = max(end_s, self._reader.end_of_file_s)
         if reached_s < promised_s - CUT_OFF_S:
             name = Path(self.info.path).name
             self.warning = (f"{name} is cut off or damaged after {end_s:.1f} of {promised_s:.1f} s: what decodes was "
@@ -220,31 +229,25 @@ def open_video(source: str | Path | int) -> Video:
         return _open_camera(source)
     name, address, is_url = _address(source)
     label = _read_label(name, address, is_url)
-    timetable = None if is_url else _Timetable(address)
-    reader: _Reader = _OpenCVReader(address, label, timetable, is_url)
+    reader = _FileReader(address, label, is_url)
     if not reader.has_frame:
         reader.close()
-        reader = _PyAVReader(address, label, is_url)
-    if not reader.has_frame:
-        reader.close()
-        if timetable is not None:
-            timetable.close()
         raise VideoError(f"{name} holds no frame that can be decoded: download it again or convert it to MP4.")
     width, height = reader.size
-    return Video(VideoInfo(str(source), label.seconds, label.fps, width, height), label, reader, timetable)
+    return Video(VideoInfo(str(source), label.seconds, label.fps, width, height), label, reader)
 
 
 def _open_camera(index: int) -> Video:
     if index < 0:
         raise ValueError(f"a camera index must be 0 or more, got {index}")
-    reader = _OpenCVReader(index, _Label(0.0, CAMERA_FPS, 0, 0, own_length=True), None, is_url=False)
+    reader = _CameraReader(index)
     if not reader.has_frame:
         reader.close()
         raise VideoError(f"Camera {index} gives no picture: plug it in, close other programs that use it, "
                          "allow access to it, or try another index.")
     width, height = reader.size
     label = _Label(0.0, reader.fps, width, height, own_length=True)
-    return Video(VideoInfo(str(index), 0.0, reader.fps, width, height), label, reader, None)
+    return Video(VideoInfo(str(index), 0.0, reader.fps, width, height), label, reader)
 
 
 def _address(source: str | Path) -> tuple[str, str, bool]:
@@ -270,7 +273,9 @@ def _address(source: str | Path) -> tuple[str, str, bool]:
 
 
 def _container(address: str, is_url: bool) -> "av.container.InputContainer":
-    return av.open(address, metadata_errors="ignore", timeout=TIMEOUT_S if is_url else None)
+    # lost packets of a stream over UDP are grey smears
+    options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
+    return av.open(address, options=options, metadata_errors="ignore", timeout=TIMEOUT_S if is_url else None)
 
 
 def _picture_track(container: "av.container.InputContainer") -> "av.VideoStream | None":
@@ -355,98 +360,43 @@ class _Clock:
         self._interval_s = 1 / label.fps
         # a broken stamp would otherwise fill days with one picture; a slide show's true ones pass the stated end
         self._limit_s = label.seconds + 3600 if label.seconds else math.inf
-        self._first_s: float | None = None
+        self.first_s: float | None = None
+        self.trusted = True  # every stamp has been plausible so far
         self._last_s = -self._interval_s
 
     def tell(self, stamp_s: float | None) -> float:
-        if self._first_s is None:
-            self._first_s = stamp_s or 0.0
-        time_s = self._last_s if stamp_s is None else stamp_s - self._first_s
+        if self.first_s is None:
+            self.first_s = stamp_s or 0.0
+        time_s = self._last_s if stamp_s is None else stamp_s - self.first_s
         if not self._last_s < time_s <= self._limit_s:
-            time_s = self._last_s + self._interval_s
+            time_s, self.trusted = self._last_s + self._interval_s, False
         self._last_s = time_s
         return time_s
 
 
-class _Timetable:
-    """Presentation times of a file's packets in rising order, read lazily a little ahead of the decoder."""
+class _CameraReader:
+    """A camera's frames through cv2.VideoCapture, stamped by the clock."""
 
-    def __init__(self, address: str) -> None:
-        self._container = _container(address, is_url=False)
-        stream = _picture_track(self._container)
-        assert stream is not None and stream.time_base is not None
-        self._index, self._base = stream.index, float(stream.time_base)
-        self._start = stream.start_time or 0
-        self._ahead: list[tuple[float, float]] = []  # a heap of (time, duration), both in seconds
-        self._current = (-math.inf, 0.0)
-        self._end_s = 0.0  # of all tracks
-        self._packets = self._read()
+    end_of_file_s = 0.0
 
-    def gap_after(self, time_s: float) -> float | None:
-        """Seconds from the frame of `time_s` to the next one, or to its own end if it is the last; None if unknown."""
-        if time_s < self._current[0]:
-            return None
-        while True:
-            while len(self._ahead) < REORDER and (entry := next(self._packets, None)):
-                heapq.heappush(self._ahead, entry)
-            # half a millisecond: the two libraries round in their own ways
-            if not self._ahead or self._ahead[0][0] > time_s + 0.0005:
-                break
-            self._current = heapq.heappop(self._ahead)
-        end_s = self._ahead[0][0] if self._ahead else self._current[0] + self._current[1]
-        return end_s - time_s if end_s > time_s else None
-
-    def end_of_file_s(self) -> float:
-        """When the last packet of any track ends, in seconds; reads on to the end of the file."""
-        for _ in self._packets:
-            pass
-        return self._end_s
-
-    def _read(self) -> Generator[tuple[float, float], None, None]:
-        with contextlib.suppress(av.error.FFmpegError):
-            for packet in self._container.demux():
-                moment = packet.pts if packet.pts is not None else packet.dts
-                if moment is None or packet.is_discard or packet.time_base is None:
-                    continue
-                seconds = float((packet.duration or 0) * packet.time_base)
-                self._end_s = max(self._end_s, float(moment * packet.time_base) + seconds)
-                if packet.stream_index == self._index:
-                    yield (moment - self._start) * self._base, seconds
-
-    def close(self) -> None:
-        self._packets.close()
-        self._container.close()
-
-
-class _OpenCVReader:
-    """Frames through cv2.VideoCapture, which turns them upright; a camera's are stamped by the clock."""
-
-    def __init__(self, source: str | int, label: _Label, timetable: _Timetable | None, is_url: bool) -> None:
-        self._is_camera, self._timetable = isinstance(source, int), timetable
-        backend = cv2.CAP_ANY if self._is_camera else cv2.CAP_FFMPEG
-        wait = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_S * 1000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_S * 1000]
-        small = [cv2.CAP_PROP_N_THREADS, 1] if 0 < label.width * label.height <= SMALL_PIXELS else []
-        self._capture = cv2.VideoCapture(source, backend, small + (wait if is_url else []))
-        # some files open and then decode to nothing, so only a frame counts
+    def __init__(self, index: int) -> None:
+        self._capture = cv2.VideoCapture(index, cv2.CAP_ANY)
         self.has_frame = self._capture.grab()
         width, height = (self._capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         self.size = (int(width), int(height))
-        stated = self._capture.get(cv2.CAP_PROP_FPS) if self._is_camera else label.fps
+        stated = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = stated if 0 < stated <= 1000 else CAMERA_FPS
-        self._clock = _Clock(replace(label, fps=self.fps))
+        self._clock = _Clock(_Label(0.0, self.fps, *self.size, own_length=True))
 
-    def spans(self, size: tuple[int, int] | None) -> Iterator[_Span]:
+    def spans(self, size: tuple[int, int] | None, wanted: Wanted | None = None) -> Iterator[_Span]:  # noqa: ARG002
         while self.has_frame:
-            stamp_s = time.monotonic() if self._is_camera else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            start_s = self._clock.tell(stamp_s)
-            gap_s = self._timetable.gap_after(stamp_s) if self._timetable is not None else None
-            yield _Span(start_s, None if gap_s is None else start_s + gap_s, lambda: self._image(size))
+            yield _Span(self._clock.tell(time.monotonic()), None, lambda: self._image(size))
             self.has_frame = self._capture.grab()
 
     def _image(self, size: tuple[int, int] | None) -> UInt8[np.ndarray, "height width 3"]:
         ok, image = self._capture.retrieve()
         if not ok:
-            raise VideoError("A decoded frame cannot be turned into a picture: convert the video to MP4.")
+            raise VideoError("The camera's picture cannot be read: unplug it and plug it in again.")
         # OpenCV is BGR; colours are swapped after shrinking, when there is less to swap
         return np.asarray(cv2.cvtColor(_resized(image, size), cv2.COLOR_BGR2RGB))
 
@@ -454,42 +404,100 @@ class _OpenCVReader:
         self._capture.release()
 
 
-class _PyAVReader:
-    """Frames through PyAV, for what OpenCV's FFmpeg lacks."""
+class _FileReader:
+    """Frames of a file or a URL through PyAV. Of a file, the packets of the next `REORDER` frames are read ahead: a
+    frame that is not wanted, and that no other refers to, is then not decoded at all."""
 
     def __init__(self, address: str, label: _Label, is_url: bool) -> None:
         self._container = _container(address, is_url)
         stream = _picture_track(self._container)
-        assert stream is not None
-        stream.thread_type = "AUTO"
-        self._clock, self._decoded = _Clock(label), self._decode(stream)
+        assert stream is not None and stream.time_base is not None
+        self._stream, self._base, self._clock = stream, float(stream.time_base), _Clock(label)
+        if label.width * label.height <= SMALL_PIXELS:
+            stream.codec_context.thread_count = 1
+        else:  # several frames at once would hold a live picture back
+            stream.thread_type = "AUTO" if label.seconds else "SLICE"
+        self._convert = VideoReformatter()
+        # AVI keeps no times of presentation; FFmpeg makes up some, in the order of decoding
+        self._timeless = self._container.format.name == "avi"
+        self._reach = 0 if is_url or self._timeless else REORDER
+        self._times: list[tuple[float, float]] = []  # a heap of (time, duration) of frames to come, in seconds
+        self._current = (-math.inf, 0.0)
+        self.end_of_file_s = 0.0  # of all tracks, as far as it is read
+        self._wanted: Wanted = lambda *_: True
+        self._decoded = self._decode()
         self._next = next(self._decoded, None)
         self.has_frame = self._next is not None
         self.size = (label.width, label.height)
         if self._next is not None and self._next.rotation % 180:
             self.size = (label.height, label.width)
 
-    def spans(self, size: tuple[int, int] | None) -> Iterator[_Span]:
-        start_s = self._clock.tell(self._next.time) if self._next else 0.0
+    def spans(self, size: tuple[int, int] | None, wanted: Wanted | None = None) -> Iterator[_Span]:
+        """What is shown from when to when; of what is not `wanted`, some is left out."""
+        self._wanted = wanted or self._wanted
         while (frame := self._next) is not None:
-            self._next = next(self._decoded, None)
-            own_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
-            stop_s = start_s + own_s if own_s else None
-            if self._next is not None:
-                stop_s = self._clock.tell(self._next.time)
+            stamp = frame.dts if self._timeless else frame.pts
+            stamp_s = None if stamp is None else stamp * self._base
+            start_s, gap_s = self._clock.tell(stamp_s), self._gap_after(stamp_s)
+            stop_s = None if gap_s is None else start_s + gap_s
             yield _Span(start_s, stop_s, lambda frame=frame: self._image(frame, size))  # type: ignore[misc]
-            start_s = stop_s or 0.0
+            self._next = next(self._decoded, None)
 
-    def _decode(self, stream: "av.VideoStream") -> "Generator[av.VideoFrame, None, None]":
+    def _decode(self) -> "Generator[av.VideoFrame, None, None]":
+        decoder = self._stream.codec_context
+        for packet in self._packets():
+            decoder.skip_frame = "DEFAULT" if self._needed(packet) else "NONREF"
+            # a damaged packet costs its own frames, not the rest of the film
+            with contextlib.suppress(av.error.InvalidDataError):
+                yield from packet.decode()
         with contextlib.suppress(av.error.FFmpegError):
-            for packet in self._container.demux(stream):
-                # a damaged packet costs its own frames, not the rest of the film
-                with contextlib.suppress(av.error.InvalidDataError):
-                    yield from packet.decode()
+            yield from self._stream.decode(None)
+
+    def _packets(self) -> "Iterator[av.Packet]":
+        """The picture's packets in the file's order, the times of `reach` more being known by then."""
+        ahead: deque[av.Packet] = deque()
+        for packet in self._demuxed():
+            ahead.append(packet)
+            if len(ahead) > self._reach:
+                yield ahead.popleft()
+        yield from ahead
+
+    def _demuxed(self) -> "Iterator[av.Packet]":
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in self._container.demux():
+                moment = packet.pts if packet.pts is not None else packet.dts
+                if moment is not None and packet.time_base is not None and not packet.is_discard:
+                    time_s, lasts_s = (float(t * packet.time_base) for t in (moment, packet.duration or 0))
+                    self.end_of_file_s = max(self.end_of_file_s, time_s + lasts_s)
+                    if packet.stream_index == self._stream.index:
+                        heapq.heappush(self._times, (time_s, lasts_s))
+                if packet.stream_index == self._stream.index and packet.size:
+                    yield packet
+
+    def _needed(self, packet: "av.Packet") -> bool:
+        first_s = self._clock.first_s
+        if first_s is None or not self._clock.trusted or packet.pts is None or not self._reach:
+            return True
+        time_s = packet.pts * self._base
+        next_s = min((t for t, _ in self._times if t > time_s), default=None)
+        return next_s is None or self._wanted(time_s - first_s, next_s - first_s)
+
+    def _gap_after(self, time_s: float | None) -> float | None:
+        """Seconds from the frame of `time_s` to the next one, or to its own end if it is the last; None if unknown."""
+        if time_s is None or not self._reach:
+            return None
+        while self._times and self._times[0][0] <= time_s + 0.0005:  # libraries round in their own ways
+            self._current = heapq.heappop(self._times)
+        end_s = self._times[0][0] if self._times else sum(self._current)
+        return end_s - time_s if end_s > time_s else None
 
     def _image(self, frame: "av.VideoFrame", size: tuple[int, int] | None) -> UInt8[np.ndarray, "height width 3"]:
-        image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90 % 4)
-        return np.asarray(_resized(np.ascontiguousarray(image), size))
+        turned = bool(frame.rotation % 180)
+        width, height = (frame.width, frame.height) if size is None else size[::-1] if turned else size
+        shrinks = width <= frame.width and height <= frame.height
+        how = EXACT | (Interpolation.AREA if shrinks else Interpolation.BILINEAR)
+        small = self._convert.reformat(frame, width, height, "rgb24", interpolation=how)
+        return np.ascontiguousarray(np.rot90(small.to_ndarray(), frame.rotation // 90 % 4))
 
     def close(self) -> None:
         self._decoded.close()

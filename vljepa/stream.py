@@ -81,7 +81,7 @@ class EmbeddingStream:
         workers = self._workers()
         with closing(self._video), _pool(workers) as pool, closing(self._batches()) as batches:
             # each stage runs ahead of the next, so that no core waits: batch 5 is encoded while 2 is predicted
-            encoded = _in_order(pool, self._encode, batches, ahead=workers if workers > 1 else 0)
+            encoded = _in_order(pool, self._encode, batches, ahead=2 * workers if workers > 1 else 0)
             predicted = _in_order(pool, self._predict, self._with_past(encoded), ahead=workers - 1)
             for frames, embeddings in predicted:
                 for frame, embedding in zip(frames, embeddings, strict=True):

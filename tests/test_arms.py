@@ -12,9 +12,9 @@ from vljepa.arms.data import CHUNK, Asked, Pool, Told, build_pool, mixture, word
 from vljepa.arms.flow import FlowArm, FlowPainter, hide, scaled, to_frames, to_patches, to_pixels
 from vljepa.arms.joint import WithoutQueries, joined
 from vljepa.arms.measure import cost, spread_over_seeds
-from vljepa.arms.recipe import AlignedOnly, new_model, new_token_vlm, save_arm
+from vljepa.arms.recipe import AlignedOnly, new_model, new_token_vlm, save_arm, untrained_encoder
 from vljepa.arms.scores import EmbeddingReader, TokenReader, held_out, reading_scores, world_prediction
-from vljepa.arms.vjepa import VJEPAArm, draw_mask, spread, standardised
+from vljepa.arms.vjepa import VJEPAArm, draw_mask, probe, spread, standardised
 from vljepa.shapes import before_after, clips, puzzles
 from vljepa.shapes.language import CAPTION_QUERY, CHANGE_QUERY
 from vljepa.train.contrastive import ContrastiveArm
@@ -249,3 +249,8 @@ def test_costs_and_error_bars_are_what_they_say():
 def test_the_budget_is_common():
     assert FULL.repeat.steps < FULL.text.steps and len(FULL.repeat_seeds) >= 2
     assert CHANGE_QUERY != CAPTION_QUERY and STEPS == 4
+
+
+def test_a_probe_reads_colours_even_from_random_features():
+    found = probe(untrained_encoder(0), clips(1, 600), clips(2, 300))
+    assert found["probe_colour"] > 25.0  # chance is one in eight

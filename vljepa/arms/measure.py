@@ -29,6 +29,7 @@ from vljepa.arms.recipe import (
     train_flow,
     train_text_arm,
     train_vjepa,
+    untrained_encoder,
     watch,
 )
 from vljepa.arms.scores import (
@@ -70,7 +71,9 @@ def measure_arms(budget: Budget, work: Path, names: Sequence[str] = TEXT_ARMS) -
 
     readers = {name: trained(name, budget, budget.seed, work) for name in names}
     found: dict[str, dict[str, Any]] = {name: rounded(scores(reader, data)) for name, reader in readers.items()}
-    found["vjepa"] = probe(vjepa.target, clips(1001, budget.probed), clips(1002, budget.probed // 2))
+    probed = clips(1001, budget.probed), clips(1002, budget.probed // 2)
+    found["vjepa"] = probe(vjepa.target, *probed)
+    found["untrained_encoder"] = probe(untrained_encoder(budget.data_seed), *probed)
     told = {"shapes": {"arms": found, "clips": CLIPS, "curves": curves(work, (budget.seed,), budget.batch, names)},
             "world_prediction": rounded(world_top1(found, names, vjepa, flow, data), 2),
             "cost": costs(readers, vjepa, flow, data), "collapse": collapse(work),

@@ -70,6 +70,12 @@ def train_vjepa(budget: Budget, work: Path, collapse: bool = False) -> VJEPAArm:
     return arm
 
 
+def untrained_encoder(seed: int) -> TubeletXEncoder:
+    """Random weights, with which V-JEPA's are compared."""
+    torch.manual_seed(seed)
+    return TubeletXEncoder(SHAPES.x_encoder).eval().requires_grad_(False)
+
+
 def frozen_encoder(vjepa: VJEPAArm) -> TubeletXEncoder:
     """What the arms that know text see the world through: V-JEPA's slow copy, its tokens standardised."""
     encoder = vjepa.target.eval().requires_grad_(False)

@@ -155,8 +155,11 @@ def set_statistics(encoder: TubeletXEncoder, shown: Clips) -> None:
 
 
 def probe(encoder: TubeletXEncoder, train: Clips, test: Clips) -> dict[str, float]:
-    """How much a linear map of the clip's mean token knows of it: percent right."""
-    seen = [encode_clips(encoder, part.frames).float().mean((1, 2)).numpy() for part in (train, test)]
+    """How much a linear map of what varies among the clip's tokens knows of it: percent right.
+
+    Their deviation, for their mean is zero: the encoder takes it off each frame.
+    """
+    seen = [encode_clips(encoder, part.frames).float().std((1, 2)).numpy() for part in (train, test)]
     mean, std = seen[0].mean(0), seen[0].std(0) + 1e-4
     inputs = [np.hstack([(x - mean) / std, np.ones((len(x), 1), np.float32)]) for x in seen]
     found = {}

@@ -12,7 +12,15 @@ from vljepa.arms.data import CHUNK, Asked, Pool, Told, build_pool, mixture, word
 from vljepa.arms.flow import FlowArm, FlowPainter, hide, scaled, to_frames, to_patches, to_pixels
 from vljepa.arms.joint import WithoutQueries, joined
 from vljepa.arms.measure import cost, spread_over_seeds
-from vljepa.arms.recipe import AlignedOnly, new_model, new_token_vlm, save_arm, untrained_encoder
+from vljepa.arms.recipe import (
+    AlignedOnly,
+    new_model,
+    new_token_vlm,
+    save_arm,
+    train_collapsing,
+    train_vjepa,
+    untrained_encoder,
+)
 from vljepa.arms.scores import EmbeddingReader, TokenReader, held_out, reading_scores, world_prediction
 from vljepa.arms.vjepa import VJEPAArm, draw_mask, probe, spread, standardised
 from vljepa.shapes import before_after, clips, puzzles
@@ -91,6 +99,24 @@ def test_without_its_defences_vjepa_collapses_and_with_them_it_does_not(tmp_path
         said = [json.loads(line) for line in (tmp_path / f"collapse{collapse}.log.jsonl").read_text().splitlines()]
         left[collapse] = said[-1]["variance"] / said[0]["variance"]
     assert left[True] < 0.6 * left[False]
+
+
+def test_collapse_is_recorded_with_and_without_its_defence(encoder, pools, tmp_path):
+    tiny = Schedule(steps=6, learning_rate=3e-3, save_every=10, validate_every=10)
+    budget = replace(FULL, vjepa=tiny, collapse=tiny, vjepa_batch=4, probed=8)
+    torch.manual_seed(0)
+    train_vjepa(budget, tmp_path)
+    many = build_pool(encoder, clips, [5], 64, lambda *_: None)
+    train_collapsing(budget, pools, encoder, held_out(encoder, many, puzzles(6, 2)), tmp_path, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "collapse.json").read_text())
+    assert told["steps"] == [0, 1, 2, 3, 4, 5, 6] and len(told["colour"]) == 64
+    assert told["colour"][:3] == many.motions[0].start.colour[:3, 0].tolist()
+    for run in ("vljepa_healthy", "vljepa_collapse"):
+        assert np.shape(told[run]["xy"]) == (7, 64, 2) and len(told[run]["spread"]) == 7
+        logged = [json.loads(line)["loss"] for line in (tmp_path / f"{run}.log.jsonl").read_text().splitlines()]
+        np.testing.assert_allclose(told[run]["loss"], logged, atol=1e-3)
+    assert told["vljepa_healthy"]["xy"][0] == told["vljepa_collapse"]["xy"][0]  # the same first weights
+    assert told["vjepa"]["variance"][0] == told["vjepa_collapse"]["variance"][0]
 
 
 def test_standardised_features_have_mean_zero_and_deviation_one():

@@ -42,6 +42,7 @@ TEXT_ARMS = ("vljepa", "token_vlm", "joint")
 REPEATED = TEXT_ARMS[:2]  # with several seeds
 SENTENCES = 4096  # captions of training clips, among which an embedding is read out
 SHARD = 600_000  # bytes of a file of weights at most
+PICTURES = 20  # that are taken of a collapsing run, beside the one before its first step
 
 
 def train_arms(budget: Budget, work: Path, out: Path) -> None:
@@ -170,10 +171,14 @@ class AlignedOnly(ContrastiveArm):
 def train_collapsing(
     budget: Budget, pools: tuple[Pool, Pool], encoder: TubeletXEncoder, watched: HeldOut, work: Path, out: Path,
 ) -> None:
-    """The runs without an anti-collapse term beside the same runs with it, as `collapse.json`: where the predictions
-    for 64 held-out clips lie at every stage, on the two main axes of the healthy run's end, and how much they vary."""
+    """The runs without an anti-collapse term beside the same runs with it, as `collapse.json`.
+
+    After each of `steps`: where the predictions for 64 held-out clips lie, on the two main axes of the healthy run's
+    end, how much they vary, and the mean loss since the step before.
+    """
     train_vjepa(budget, work, collapse=True)
     held, snapshots = watched.pool.tokens[:64].float(), dict[str, list[np.ndarray]]()
+    every = max(1, budget.collapse.steps // PICTURES)
     for name, kind in (("vljepa_healthy", ContrastiveArm), ("vljepa_collapse", AlignedOnly)):
         (work / f"{name}.state.pt").unlink(missing_ok=True)  # a resumed run would lack its first pictures
         model = new_model(encoder, 1)
@@ -183,18 +188,29 @@ def train_collapsing(
             seen.append(model.predict_windows(held, CAPTION_QUERY))
             return {"spread": float(seen[-1].std(0).mean())}
 
-        schedule = replace(budget.collapse, validate_every=max(1, budget.collapse.steps // 8))
+        schedule = replace(budget.collapse, validate_every=every)
         train(kind(model, mixture(pools, budget.vjepa_batch), 1, picture, 1.0), schedule, work, name, CPU)
     end = snapshots["vljepa_healthy"][-1]
     axes = np.linalg.svd(end - end.mean(0), full_matrices=False)[2][:2]
-    told: dict[str, Any] = {name: {"xy": [((s - end.mean(0)) @ axes.T).round(3).tolist() for s in seen],
-                   "spread": [round(float(s.std(0).mean()), 5) for s in seen]} for name, seen in snapshots.items()}
+    told: dict[str, Any] = {name: {"xy": [((s - end.mean(0)) @ axes.T).astype(float).round(3).tolist() for s in seen],
+                   "spread": [round(float(s.std(0).mean()), 5) for s in seen],
+                   "loss": _means([row["loss"] for row in _logged(work, name)], every)}
+            for name, seen in snapshots.items()}
+    told["steps"] = [min(every * i, budget.collapse.steps) for i in range(len(snapshots["vljepa_healthy"]))]
     told["colour"] = [int(watched.pool.scene(i)[0].start.colour[watched.pool.scene(i)[1], 0]) for i in range(64)]
     for name in ("vjepa", "vjepa_collapse"):
-        rows = [json.loads(line) for line in (work / f"{name}.log.jsonl").read_text().splitlines()]
-        told[name] = {"variance": [[row["step"] + 1, row["variance"]] for row in rows[:200:4]]}
+        told[name] = {"variance": [[row["step"] + 1, row["variance"]] for row in _logged(work, name)[:200:4]]}
     out.mkdir(parents=True, exist_ok=True)
-    (out / "collapse.json").write_text(json.dumps(told) + "\n")
+    (out / "collapse.json").write_text(json.dumps(told, separators=(",", ":")) + "\n")
+
+
+def _logged(work: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (work / f"{name}.log.jsonl").read_text().splitlines()]
+
+
+def _means(values: list[float], every: int) -> list[float]:
+    """The mean of each `every` values; what is left over at the end is left out."""
+    return np.array(values[: len(values) // every * every]).reshape(-1, every).mean(1).round(4).tolist()
 
 
 def watch(encoder: TubeletXEncoder, seed: int, count: int) -> HeldOut:
@@ -264,7 +280,7 @@ def write_curves(work: Path, folder: Path) -> None:
     """Every arm's log, thinned to what a chart shows, as `curves.json`."""
     curves = {}
     for path in sorted(work.glob("*.log.jsonl")):
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = _logged(work, path.name.removesuffix(".log.jsonl"))
         stride = max(1, len(rows) // 150)
         curves[path.name.removesuffix(".log.jsonl")] = [
             row for i, row in enumerate(rows) if i % stride == 0 or len(row) > 5 or i == len(rows) - 1]

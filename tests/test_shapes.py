@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vljepa.shapes import all_captions, before_after, captions, clips, film, puzzles, questions, vocabulary
-from vljepa.shapes.language import action_phrases, words
+from vljepa.shapes.language import action_phrases, claims, words
 from vljepa.shapes.render import random_view, render
 from vljepa.shapes.world import (
     ACTIONS,
@@ -195,6 +195,34 @@ def test_every_plain_caption_is_known_and_every_word_is_in_the_vocabulary(many):
         texts = [*said, *(t for q in questions(many.motion, i, rng) for t in (q.text, q.answer))]
         assert {w for text in texts for w in words(text)} <= known
     assert len(action_phrases()) == len(set(action_phrases())) == len(ACTIONS) + 1  # two containers
+
+
+def test_every_caption_makes_true_claims_and_anothers_are_told_apart(many):
+    motion = many.motion
+    for i in range(60):
+        for text in captions(motion, i, 6, seed=1):
+            found = claims(text, motion, i)
+            assert all(found.values()) and {"colour", "shape", "action"} <= found.keys(), text
+        other = (i + 1) % 60
+        found = claims(captions(motion, other, 1)[0], motion, i)
+        for name in ("colour", "shape", "size"):
+            mine, theirs = (int(getattr(motion.start, name)[k, 0]) for k in (i, other))
+            assert found[name] == (mine == theirs)
+        assert found["action"] == (doing(motion, i) == doing(motion, other))
+
+
+def doing(motion, i: int) -> tuple:
+    """What happens in a clip, with whatever it happens to."""
+    start, action = motion.start, int(motion.action[i])
+    with_what = {COLLIDE: (start.shape[i, 1], start.colour[i, 1]), ENTER: (start.container[i],)}.get(action, ())
+    return action, *map(int, with_what)
+
+
+def test_a_claim_in_passing_about_a_thing_that_is_not_there_is_false(many):
+    alone = int(np.flatnonzero(~many.motion.start.present[:, 1])[0])
+    said = f"{captions(many.motion, alone, 1)[0]} near a red ball"
+    assert claims(said, many.motion, alone)["other"] is False
+    assert claims("nothing of the kind", many.motion, alone) == {"action": False}
 
 
 def test_too_few_possible_actions_are_an_error():

@@ -57,9 +57,7 @@ class FlowPainter(nn.Module):
         """The clip after each of `steps` steps; the visible part stays as it is. ValueError below one step."""
         if steps < 1:
             raise ValueError(f"painting takes at least one step, got {steps}")
-        known, mask = to_patches(pixels), hidden[..., None]
-        noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(seed))
-        z = torch.where(mask, noise, known)
+        known, mask, z = to_patches(pixels), hidden[..., None], begin(pixels, hidden, seed)
         for step in range(steps):
             t = step / steps
             clean = self(z, hidden, torch.full((len(z),), t)).float()
@@ -102,6 +100,15 @@ class FlowArm(nn.Module):
     def validate(self) -> dict[str, float]:
         """Whatever the recipe measures on held-out clips."""
         return self._validation()
+
+
+def begin(
+    pixels: Float[Tensor, "batch 8 3 64 64"], hidden: Bool[Tensor, "batch tokens"], seed: int
+) -> Float[Tensor, "batch tokens dim"]:
+    """The patches that painting begins with: noise where they are hidden."""
+    known = to_patches(pixels)
+    noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(seed))
+    return torch.where(hidden[..., None], noise, known)
 
 
 def scaled(frames: Tensor) -> Float[Tensor, "batch time 3 height width"]:

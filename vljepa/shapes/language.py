@@ -132,6 +132,44 @@ def words(text: str) -> list[str]:
     return "".join(c if c.isalpha() else " " for c in text.lower()).split()
 
 
+def claims(text: str, motion: Motion, index: int) -> dict[str, bool]:
+    """Which claims of a caption, in any of our words, are true of a clip; what it does not say is not in it.
+
+    "The small red ball moves up" of a big red ball that sinks: size False, colour True, shape True, action False.
+    """
+    said, truth = _parsed(text), _parsed(_caption(motion, index, None, False))
+    start = motion.start
+    if start.present[index, 1]:
+        truth["other"] = thing(int(start.shape[index, 1]), int(start.colour[index, 1]))
+    return {name: truth.get(name) == value for name, value in said.items()}
+
+
+def _parsed(text: str) -> dict[str, str]:
+    """A caption's parts in their plain words: size, colour, shape, action and, in passing, the other thing."""
+    plain = {word: first for table in (SIZE_WORDS, COLOUR_WORDS, SHAPE_WORDS) for first, ws in table.items()
+             for word in ws}
+    said = [plain.get(word, word) for word in words(text) if word not in ("a", "an", "the")]
+    found: dict[str, str] = {}
+    for name, table in (("size", SIZE_WORDS), ("colour", COLOUR_WORDS), ("shape", SHAPE_WORDS)):
+        if said and said[0] in table:
+            found[name] = said.pop(0)
+    cut = next((i for i, word in enumerate(said) if word in ("near", "while")), len(said))
+    said, other = said[:cut], [word for word in said[cut + 1 :] if word not in ("looks", "on")]
+    if said:
+        found["action"] = _plain_action(" ".join(said))
+    return found | ({"other": " ".join(other)} if other else {})
+
+
+def _plain_action(said: str) -> str:
+    """What happens, its verb replaced by its name: "hits red ball" becomes "collide red ball"."""
+    known = [(verb.replace("the ", ""), name) for name, verbs in VERBS.items() for verb in verbs]
+    fitting = [(len(verb), verb, name) for verb, name in known if f"{said} ".startswith(f"{verb} ")]
+    if not fitting:
+        return said
+    _, verb, name = max(fitting)
+    return f"{name}{said[len(verb) :]}"
+
+
 def _caption(motion: Motion, index: int, rng: np.random.Generator | None, context: bool) -> str:
     start = motion.start
     article = "the" if rng is None or rng.random() < 0.5 else "a"

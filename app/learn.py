@@ -8,6 +8,7 @@ import numpy as np
 
 from app.engine import Engine
 from app.learn_arms import Lesson
+from app.learn_three import Three
 from app.learn_walk import Walk
 from app.messages import Handler, in_one_sentence
 from app.tab import tab
@@ -50,9 +51,13 @@ def build(engine: Engine, published: Path) -> gr.HTML:
     return tab("learn", handlers(engine), published)
 
 
-def handlers(engine: Engine) -> dict[str, Handler]:
-    """What the page can call, by name. Each takes one dictionary and returns one; a failure returns `error`."""
-    lesson, walked = Lesson(), Walk(engine)
+def handlers(engine: Engine, lesson: Lesson | None = None) -> dict[str, Handler]:
+    """What the page can call, by name. Each takes one dictionary and returns one; a failure returns `error`.
+
+    `lesson` asks other arms than the shipped ones.
+    """
+    lesson, walked = lesson or Lesson(), Walk(engine)
+    three = Three(lesson)
 
     def hello(_: dict[str, Any]) -> dict[str, Any]:
         """What the page needs once."""
@@ -107,7 +112,36 @@ def handlers(engine: Engine) -> dict[str, Handler]:
         """How near a sentence is to a part of the film."""
         return walked.say(request.get("index"), request.get("text"))
 
-    functions = (hello, walk, walk_own, walk_say, compare, triplet, batch, shapes_map, puzzle, solve)
+    def three_clip(request: dict[str, Any]) -> dict[str, Any]:
+        """A clip and what can be asked of it."""
+        return three.clip(whole(request, "seed"))
+
+    def three_paint(request: dict[str, Any]) -> dict[str, Any]:
+        """Flow matching paints the hidden part."""
+        return three.paint(whole(request, "seed"), str(request.get("kind")), whole(request, "steps"))
+
+    def three_write(request: dict[str, Any]) -> dict[str, Any]:
+        """The token VLM writes."""
+        return three.write(whole(request, "seed"), str(request.get("kind")))
+
+    def three_point(request: dict[str, Any]) -> dict[str, Any]:
+        """VL-JEPA points."""
+        return three.point(whole(request, "seed"), str(request.get("kind")))
+
+    def three_read(request: dict[str, Any]) -> dict[str, Any]:
+        """VL-JEPA's point in words."""
+        return three.read(whole(request, "seed"), str(request.get("kind")))
+
+    def three_features(request: dict[str, Any]) -> dict[str, Any]:
+        """V-JEPA predicts features of the hidden part."""
+        return three.features(whole(request, "seed"), str(request.get("kind")))
+
+    def collapse(_: dict[str, Any]) -> dict[str, Any]:
+        """The recorded runs with and without an anti-collapse term."""
+        return lesson.collapse()
+
+    functions = (hello, walk, walk_own, walk_say, three_clip, three_paint, three_write, three_point, three_read,
+                 three_features, compare, triplet, batch, collapse, shapes_map, puzzle, solve)
     return {function.__name__: in_one_sentence(function) for function in functions}
 
 

@@ -251,3 +251,24 @@ def test_a_puzzle_is_answered_by_key_and_the_truth_is_shown(page):
     expect(page.locator(".vlj-option .vlj-strip")).to_have_count(4)
     page.get_by_role("button", name="Next puzzle").click()
     expect(page.locator(".vlj-right")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("before", "after"), [([0, 0], [0, 0]), ([0, 0], [0.01, 0.005]), ([0, 0], [1, 0.4]),
+                                               ([1, 1], [1, 1]), ([-1, -1], [-1, -1])])
+def test_the_change_on_the_map_is_an_arrow_however_close_the_places(page, before, after):
+    long = page.evaluate("""async ([before, after]) => {
+        const entry = performance.getEntriesByType('resource').find(({ name }) => name.endsWith('learn_draw.js'));
+        const { SmallMap } = await import(entry.name);
+        const node = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+        node.setAttribute('viewBox', '0 0 640 300');
+        document.body.append(node);
+        const xy = btoa(String.fromCharCode(...new Uint8Array(new Float32Array([-1, -1, 1, 1]).buffer)));
+        new SmallMap(node, { xy, words: [] }).change(before, after, [['B', 'before'], ['A', 'after']]);
+        const at = (c, axis) => Number(c.getAttribute(axis));
+        const inside = [...node.querySelectorAll('.vlj-end-mark circle')].every((c) => at(c, 'cx') > 8
+            && at(c, 'cx') < 632 && at(c, 'cy') > 8 && at(c, 'cy') < 292);
+        const length = node.querySelector('.vlj-way').getTotalLength();
+        node.remove();
+        return inside ? length : -1;
+    }""", [before, after])
+    assert long > 50  # pixels of a picture of 640

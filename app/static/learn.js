@@ -1,14 +1,16 @@
 // The Learn page: its parts, of which one is shown; each part has a module of its own.
 
+import { Collapse } from './learn_collapse.js';
 import { Geometry } from './learn_geometry.js';
 import { InfoNCE } from './learn_infonce.js';
+import { Three } from './learn_three.js';
 import { World } from './learn_world.js';
 import { Walk } from './learn_walk.js';
 import { element } from './lib.js';
 import { Api } from './server.js';
 
 const KEY = 'vljepa.learn';
-const PARTS = { walk: Walk, geometry: Geometry, infonce: InfoNCE, world: World };
+const PARTS = { walk: Walk, three: Three, geometry: Geometry, infonce: InfoNCE, collapse: Collapse, world: World };
 
 export function mount({ element: root, server }) {
   return new Learn(root.querySelector('.vlj-learn'), new Api(server));
@@ -68,9 +70,9 @@ class Learn {
     next.focus();
   }
 
-  // The map of the shapes world and the recorded collapse, fetched once.
+  // The map of the shapes world, fetched once.
   shapes() {
-    this.shapesView ??= this.api.call('shapes_map');
+    this.shapesView ??= this.api.call('shapes_map').catch((error) => { this.shapesView = null; throw error; });
     return this.shapesView;
   }
 

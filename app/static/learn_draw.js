@@ -3,6 +3,7 @@
 import { element, unpack } from './lib.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
+const [RING, APART] = [9, 84]; // pixels: the radius of a ringed letter; how far two of them stand apart at least
 
 export function svg(tag, attributes = {}, text) {
   const made = document.createElementNS(SVG, tag);
@@ -66,6 +67,14 @@ export class SmallMap {
     this.layer.append(star);
   }
 
+  // A prediction that has just come: a dot, and a ring that closes in on it.
+  landed(xy, title) {
+    const [cx, cy] = this.at(xy);
+    const group = svg('g', { class: 'vlj-landed' });
+    group.append(svg('circle', { cx, cy, r: 14, class: 'vlj-ring' }), svg('circle', { cx, cy, r: 6 }), svg('title', {}, title));
+    this.layer.append(group);
+  }
+
   label(xy, text, title, kind = '') {
     const [x, y] = this.at(xy);
     const group = svg('g', { class: `vlj-map-label ${kind}` });
@@ -73,7 +82,57 @@ export class SmallMap {
     this.layer.append(group);
   }
 
-  arrow(from, to) { this.layer.append(arrow(this.at(from), this.at(to), 'vlj-map-arrow')); }
+  // From one place to another: a ringed letter at each, and a bowed arrow between the rings. Where the places lie so
+  // close that the rings would hide the arrow, the rings stand off and a thin line leads from each to its place.
+  change(from, to, [first, second]) {
+    const [places, [a, b]] = [[this.at(from), this.at(to)], apart(this.at(from), this.at(to), this.node)];
+    const group = svg('g', { class: 'vlj-change-mark' });
+    places.forEach(([cx, cy], i) => {
+      const [x2, y2] = [a, b][i];
+      group.append(svg('line', { x1: cx, y1: cy, x2, y2, class: 'vlj-leader' }), svg('circle', { cx, cy, r: 3 }));
+    });
+    this.layer.append(group);
+    this.ring(a, ...first);
+    this.ring(b, ...second);
+    this.layer.append(bowed(a, b));
+  }
+
+  ring([x, y], text, title) {
+    const group = svg('g', { class: 'vlj-map-label vlj-end-mark' });
+    group.append(svg('circle', { cx: x, cy: y, r: RING }), svg('text', { x, y: y + 4, 'text-anchor': 'middle' }, text), svg('title', {}, title));
+    this.layer.append(group);
+  }
+}
+
+// Two points, moved away from their middle until they are `APART`, and both inside the picture.
+function apart([x1, y1], [x2, y2], node) {
+  const [, , width, height] = node.getAttribute('viewBox').split(' ').map(Number);
+  const distance = Math.hypot(x2 - x1, y2 - y1);
+  const [dx, dy] = distance < 0.5 ? [1, 0] : [(x2 - x1) / distance, (y2 - y1) / distance];
+  const half = Math.max(distance, APART) / 2;
+  const inside = (value, size, reach) => Math.min(Math.max(value, RING + 4 + reach), size - RING - 4 - reach);
+  const [cx, cy] = [inside((x1 + x2) / 2, width, Math.abs(dx) * half), inside((y1 + y2) / 2, height, Math.abs(dy) * half)];
+  return [[cx - dx * half, cy - dy * half], [cx + dx * half, cy + dy * half]];
+}
+
+// An arrow from ring to ring, bowed to one side, so that what lies between stays readable.
+function bowed([x1, y1], [x2, y2]) {
+  const distance = Math.hypot(x2 - x1, y2 - y1);
+  const [dx, dy] = [(x2 - x1) / distance, (y2 - y1) / distance];
+  const bow = Math.min(40, 0.3 * distance);
+  const control = [(x1 + x2) / 2 + dy * bow, (y1 + y2) / 2 - dx * bow];
+  const towards = ([x, y], gap) => {
+    const away = Math.hypot(control[0] - x, control[1] - y);
+    return [x + (control[0] - x) / away * gap, y + (control[1] - y) / away * gap];
+  };
+  const [start, end] = [towards([x1, y1], RING + 1), towards([x2, y2], RING + 3)];
+  const angle = Math.atan2(end[1] - control[1], end[0] - control[0]);
+  const wing = (turn) => [end[0] - 9 * Math.cos(angle + turn), end[1] - 9 * Math.sin(angle + turn)].map((v) => v.toFixed(1)).join(' ');
+  const way = `M${start.map((v) => v.toFixed(1)).join(' ')}Q${control.map((v) => v.toFixed(1)).join(' ')} ${end.map((v) => v.toFixed(1)).join(' ')}`;
+  const head = `M${wing(0.5)}L${end.map((v) => v.toFixed(1)).join(' ')}L${wing(-0.5)}`;
+  const group = svg('g', { class: 'vlj-map-arrow' });
+  group.append(svg('path', { d: way + head, class: 'vlj-halo' }), svg('path', { d: way, class: 'vlj-way' }), svg('path', { d: head }));
+  return group;
 }
 
 export function arrow([x1, y1], [x2, y2], className, head = 6) {

@@ -91,11 +91,9 @@ export class World {
 
   drawChange(view) {
     this.map.clear();
-    this.map.arrow(view.before_xy, view.after_xy);
-    this.map.label(view.before_xy, 'B', 'the image before', 'vlj-end-mark');
-    this.map.label(view.after_xy, 'A', 'the image after', 'vlj-end-mark');
     view.texts_xy.forEach((xy, k) => this.map.label(xy, String(k + 1), this.puzzle.texts[k]));
     this.map.star(view.change_xy, 'the predicted action');
+    this.map.change(view.before_xy, view.after_xy, [['B', 'the image before'], ['A', 'the image after']]);
     this.find('change').hidden = false;
   }
 

@@ -9,6 +9,8 @@ from pathlib import Path
 # both are read when gradio and the hub client are imported
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# read when numpy is imported: its own threads wait busily after each product, on the cores that model and browser need
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+# read when numpy is imported: its own threads wait busily after each product, on the cores that torch's work on
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from vljepa.console import Progress, check_device, check_source, clock
 from vljepa.errors import ExportError, VLJEPAError
 

@@ -72,7 +72,7 @@ export class Painted extends Answer {
     const done = step === this.ends.length;
     this.picture.alt = `The ${FRAMES} hidden frames after ${step} of ${this.ends.length} steps`;
     this.body.querySelector('figcaption').textContent = step ? `Painted, step ${step} of ${this.ends.length}` : 'Noise';
-    if (!done) return;
+    if (!done) { this.mark(''); return; }
     const words = this.three.asked.hidden.length ? 'It says no word of what happens.' : 'It has no words for this question: it can only paint, here the second half of the clip.';
     this.mark(`${words} PSNR ${view.psnr.toFixed(1)} dB against the true pixels (higher is nearer); had everything stood still, ${view.still.toFixed(1)} dB.`);
   }
@@ -100,7 +100,7 @@ export class Written extends Answer {
       return written;
     });
     this.find('written').replaceChildren(...words, element('span', 'vlj-end', !done ? '▍' : view.ended ? 'end' : 'no end within what it may write'));
-    if (done) showVerdict(this.find('verdict'), view);
+    if (done) showVerdict(this.find('verdict'), view); else this.mark('');
   }
 }
 

@@ -9,7 +9,7 @@ import torch
 
 from vljepa.arms.config import FULL, SHAPES
 from vljepa.arms.data import CHUNK, Asked, Pool, Told, build_pool, mixture, word_tokenizer
-from vljepa.arms.flow import FlowArm, FlowPainter, hide, scaled, to_frames, to_patches, to_pixels
+from vljepa.arms.flow import FlowArm, FlowPainter, carried, hide, scaled, to_frames, to_patches, to_pixels
 from vljepa.arms.joint import WithoutQueries, joined
 from vljepa.arms.measure import cost, spread_over_seeds
 from vljepa.arms.recipe import (
@@ -199,6 +199,15 @@ def test_painting_leaves_what_is_visible_and_is_the_same_for_a_seed():
     torch.testing.assert_close(one[:, :4], seen[:, :4])
     assert not torch.equal(one[:, 4:], other[:, 4:])
     assert len(list(painter.paint(seen, hidden, 7, 0))) == 7
+
+
+def test_painting_begins_from_the_visible_patch_that_is_nearest_in_time():
+    seen = pixels(1)
+    tubes = to_patches(seen).unflatten(1, (4, -1))
+    near = carried(to_patches(seen), hide("middle", 1)).unflatten(1, (4, -1))
+    torch.testing.assert_close(near[:, 1:3], tubes[:, [0, 3]])
+    assert not near[:, [0, 3]].any()  # visible ones need nothing carried to them
+    assert not carried(to_patches(seen), torch.ones(1, 256, dtype=torch.bool)).any()
 
 
 def test_bad_painting_is_refused_in_words():

@@ -37,6 +37,7 @@ class FlowPainter(nn.Module):
         self.clock = nn.Sequential(nn.Linear(16, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
         self.blocks = nn.ModuleList(Block(hidden, heads, 2 * hidden) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
+        self.carry = nn.Linear(PATCH_DIM, hidden)
 
     def forward(
         self, patches: Float[Tensor, "batch tokens dim"], hidden: Bool[Tensor, "batch tokens"],
@@ -44,11 +45,12 @@ class FlowPainter(nn.Module):
     ) -> Float[Tensor, "batch tokens dim"]:
         """The clean patches, as far as `patches` and `t`, 0 (all noise) to 1, tell."""
         x = self.enter(patches) + (self.place + self.time[:, None]).flatten(0, 1)
+        near = carried(patches, hidden)
         asked = self.is_hidden + self.clock(_waves(t))[:, None]  # the hidden ones are as noisy as the clock says
-        x = x + hidden[..., None] * asked
+        x = x + hidden[..., None] * (asked + self.carry(near))
         for block in self.blocks:
             x = block(x)
-        return self.leave(self.norm(x))
+        return self.leave(self.norm(x)) + near  # what is learned is how the hidden differs from what is beside it
 
     @torch.inference_mode()
     def paint(
@@ -109,6 +111,18 @@ def begin(
     known = to_patches(pixels)
     noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(seed))
     return torch.where(hidden[..., None], noise, known)
+
+
+def carried(
+    patches: Float[Tensor, "batch tokens dim"], hidden: Bool[Tensor, "batch tokens"]
+) -> Float[Tensor, "batch tokens dim"]:
+    """For each hidden patch the visible one of its place that is nearest in time; zeros elsewhere."""
+    unseen = hidden.unflatten(1, (STEPS, PLACES))
+    moments = torch.arange(STEPS)
+    away = (moments[:, None] - moments).abs()[None, :, :, None] + STEPS * unseen[:, None]  # (B, to, from, places)
+    source = away.argmin(2)[..., None].expand(-1, -1, -1, patches.shape[-1])
+    near = patches.unflatten(1, (STEPS, PLACES)).gather(1, source)
+    return (near * (unseen & ~unseen.all(1, keepdim=True))[..., None]).flatten(1, 2)
 
 
 def scaled(frames: Tensor) -> Float[Tensor, "batch time 3 height width"]:

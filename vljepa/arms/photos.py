@@ -74,7 +74,7 @@ class PhotoArm(nn.Module):
         return self._validation(self)
 
     @torch.inference_mode()
-    def predict(self, tokens: Float[Tensor, "photos 1 tokens dim"]) -> Float[np.ndarray, "photos dim"]:
+    def predict(self, tokens: Float[Tensor, "photos 1 tokens dim"]) -> Float[np.ndarray, "photos embed"]:
         """Unit embeddings of photos."""
         return np.concatenate([F.normalize(self.predictor(part.float()), dim=-1).numpy() for part in tokens.split(128)])
 
@@ -89,7 +89,7 @@ def compare_on_photos(data: Path, work: Path) -> dict[str, Any]:
     flat = sorted({caption for five in captions for caption in five})
     embedded = torch.from_numpy(_kept(work / "photo_captions.npy", lambda: model.embed_text(flat)))
     known = {caption: i for i, caption in enumerate(flat)}
-    drawn = Mixture([("flickr8k", CaptionSource(Photos([tokens.numpy()], 1), captions), 1.0, BATCH)])
+    drawn = Mixture([("flickr8k", CaptionSource(Photos([tokens[:, 0].numpy()], 1), captions), 1.0, BATCH)])
     rng = np.random.default_rng(0)
     bank = rng.permutation(len(flat))[:BANK]
     readers = _Readers(model, CaptionBank([flat[i] for i in bank], embedded.numpy()[bank]), embedded.numpy().mean(0),

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -39,6 +40,7 @@ class WatchedModel(LiveColourModel):
 
     def decode(self, embeddings, readout="decoder"):
         for _ in embeddings:
+            time.sleep(float((self.root / "delay").read_text()))
             self.note("decode")
         return super().decode(embeddings, readout)
 
@@ -232,6 +234,72 @@ def test_other_cuts_are_compared_at_the_same_number_of_segments(page, app):
     (app.root / "bad.csv").write_text("nothing\n")
     page.locator(".vlj-reference-file").set_input_files(app.root / "bad.csv")
     expect(page.locator(".vlj-explore .vlj-alert-text")).to_contain_text("bad.csv has no column start_s")
+    page.get_by_role("button", name="Reset all settings").click()
+
+
+def sweep_of(page: Page, *colours: str) -> None:
+    """Drop annotations of the sample film on the sweep's panel; each colour is what is said of two seconds."""
+    rows = "".join(f"{2 * k},{2 * k + 2},{colour}\n" for k, colour in enumerate(colours))
+    page.locator(".vlj-sweep").evaluate("""(panel, text) => {
+      const files = new DataTransfer();
+      files.items.add(new File([text], 'mine.csv', { type: 'text/csv' }));
+      panel.dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }));
+    }""", f"start,end,text\n{rows}")
+
+
+def test_a_film_is_decoded_at_many_rates_and_the_chart_tells_the_values(page):
+    open_sample(page)
+    page.get_by_text("How seldom may it speak?").click()
+    page.get_by_role("button", name="Decode sweep").click()
+    expect(page.locator(".vlj-sweep-headline")).to_contain_text("needs 2.0 times fewer decodes than the clock at one a "
+                                                                "second for the same coverage (1.000)")
+    expect(page.locator(".vlj-sweep-score")).to_contain_text("Coverage: mean cosine of every moment")
+    expect(page.locator(".vlj-sweep-chart .vlj-sweep-name")).to_have_count(4)
+    dashes = page.locator(".vlj-sweep-chart polyline").evaluate_all(
+        "lines => lines.map((line) => getComputedStyle(line).strokeDasharray !== 'none')")
+    assert dashes == [True, False, True, False]
+    chart = page.get_by_role("slider", name="Scores at a rate of decoding")
+    expect(page.locator(".vlj-sweep-rate")).to_have_text("1 a second · 8 decodes")
+    chart.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".vlj-sweep-rate")).to_have_text("0.5 a second · 4 decodes")
+    expect(chart).to_have_attribute("aria-valuetext", re.compile(r"4 in all: selective 1\.000; selective, pooled 1"))
+    assert time_of(page) == 0, "the arrows belong to the chart"
+    chart.hover(position={"x": 50, "y": 90})
+    expect(page.locator(".vlj-sweep-rate")).to_have_text("2 a second · 16 decodes")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download CSV").click()
+    assert waiting.value.suggested_filename == "Four-colours-coverage.csv"
+    head, *rows = Path(waiting.value.path()).read_text().splitlines()
+    assert head == "rate_hz,decodes,uniform,selective,uniform_pool,selective_pool"
+    assert [row.split(",")[1] for row in rows] == ["16", "8", "6", "4", "3", "2", "2", "1", "1"]
+
+
+def test_sentences_are_scored_against_annotations_that_can_be_taken_away(app, page):
+    open_sample(page)
+    sweep_of(page, "red", "green", "blue", "white")
+    score = page.locator(".vlj-sweep-score")
+    expect(score).to_contain_text("against mine.csv, 4 annotations; sentences written by the decoder")
+    (app.root / "bad.csv").write_text("nothing\n")
+    page.locator(".vlj-annotations-file").set_input_files(app.root / "bad.csv")
+    expect(page.locator(".vlj-explore .vlj-alert-text")).to_contain_text("bad.csv is neither SRT, WebVTT nor JSON")
+    expect(page.locator(".vlj-explore .vlj-alert")).to_be_in_viewport()
+    expect(score).to_contain_text("against mine.csv")
+    page.get_by_role("button", name="Forget them").click()
+    expect(score).to_contain_text("It needs no annotations")
+    page.get_by_text("Bank", exact=True).click()  # nothing is read by it yet
+    page.wait_for_function("!document.querySelector('.vlj-unread')")
+    app.slow_down(0.3)
+    sweep_of(page, "red", "green")
+    expect(page.locator(".vlj-sweep-stage")).to_contain_text("Reading sentences")
+    page.get_by_role("button", name="Cancel the sweep").click()
+    expect(page.locator(".vlj-sweep-work")).to_be_hidden()
+    expect(page.get_by_role("button", name="Forget them")).to_be_hidden()
+    app.slow_down(0)
+    page.get_by_role("button", name="← Films").click()
+    open_sample(page)
+    expect(page.locator(".vlj-sweep-found")).to_be_hidden()
     page.get_by_role("button", name="Reset all settings").click()
 
 

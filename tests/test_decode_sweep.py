@@ -46,6 +46,9 @@ def test_without_annotations_it_is_coverage_and_reads_nothing(engine):
     best = next(point for point in found["points"] if point["rate_hz"] == 0.35)
     assert best["decodes"] == 3
     assert best["selective"] > best["uniform"]
+    assert found["fewer"]["selective"] is None  # eight by the clock hit every cut
+    assert found["interval"] is None
+    assert found["pays"]["times"] >= 1.5
     assert best["selective"] > 0.9  # what follows the middle between two decodes is spoken for by the wrong one
 
 
@@ -55,6 +58,8 @@ def test_with_annotations_it_is_cider_and_no_sentence_is_read_twice(engine):
     found = swept(engine, annotations={"name": "mine.csv", "text": ANNOTATIONS})
     assert (found["score"], found["annotations"], found["name"]) == ("cider", 3, "mine.csv")
     assert all(found["points"][0][method] > 0 for method in METHODS)  # it says "red <b>..." of red: one word of two
+    low, high = found["interval"]
+    assert low <= found["fewer"]["selective"] <= high
     few = next(point for point in found["points"] if point["decodes"] == 3)
     assert few["selective"] == found["points"][0]["uniform"]
     assert found["points"][-1]["selective"] < few["selective"]

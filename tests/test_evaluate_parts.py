@@ -12,6 +12,7 @@ from vljepa import evaluate_boundaries, evaluate_selective, evaluate_text
 from vljepa.__main__ import main
 from vljepa.analysis import build_tree
 from vljepa.composed_films import compose_film
+from vljepa.decode_ratio import interval_95, measured_ratio, ratio, widest
 from vljepa.hard_negatives import RULES, Triplet, triplets
 from vljepa.readout import Caption
 from vljepa.selective_sweep import METHODS, AnnotatedStream, Decodes, Sweep, coverage, decodes_at, sweep
@@ -98,12 +99,20 @@ def test_the_ratio_at_equal_cider_is_read_off_the_curves():
     decodes = {m: np.array([200, 100, 50, 25, 10]) for m in METHODS}
     found = Sweep(rates, scores, decodes, np.array([0, 0, 1, 1]))
     everything = np.arange(4)
-    by_hand = evaluate_selective.ratio(found, "uniform", "selective", everything, equal=0.98)
+    by_hand = ratio(found, "uniform", "selective", everything, equal=0.98)
     assert by_hand == pytest.approx(100 / np.exp(np.interp(0.5, (0, 1), np.log((50, 100)))))
     told = evaluate_selective.ratios(found)
     assert told["decodes_uniform_over_selective_at_equal_cider"] == told["interval_95"][0] == told["interval_95"][1]
     assert told["decodes_uniform_over_selective_at_equal_cider_pooled"] is None
     assert told["without_smoothing_or_tolerance"] == 1.0
+    assert measured_ratio(found, "uniform", "selective") == 1.0
+    assert measured_ratio(found, "selective", "uniform") == 1.0
+    assert measured_ratio(found, "uniform_pool", "selective_pool") is None
+    rate, times = widest(found, "uniform", "selective")
+    assert (rate, times) == (0.25, pytest.approx(np.exp(np.interp(0.5, (0, 1), np.log((50, 100)))) / 25))
+    assert widest(found, "uniform_pool", "selective_pool") is None
+    apart = Sweep(rates, {m: s * (1, 1, 0, 0) for m, s in scores.items()}, decodes, found.film_of)
+    assert interval_95(apart, "uniform", "selective", found.film_of)[1] > by_hand  # the first film twice
 
 
 def test_selective_writes_its_figures_and_a_page_that_needs_no_network(folder, smoke, tmp_path, capsys):

@@ -2,9 +2,8 @@
 
 Each film is composed of photos with five captions each, no photo twice; a scene's captions are the annotation, at the
 scene's middle. Told is the ratio of decode rates at equal CIDEr, uniform decoding at 1 Hz over selective decoding. At
-both, every scene has a sentence of its own, so both curves are flat there and it is chance which of two points lies
-higher. So they are first made monotone (isotonic regression: more sentences never hurt), and "equal" is what the paper
-calls so: 70.6 against 71.0, 0.6 % less. The ratio without either is told too, and a 95 % interval over films.
+both, every scene has a sentence of its own, so the curves are smoothed and compared with a tolerance
+(`vljepa.decode_ratio`). The ratio without either is told too, and a 95 % interval over films.
 """
 
 import argparse
@@ -12,23 +11,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
-from sklearn.isotonic import isotonic_regression
 from tqdm import tqdm
 
 from vljepa.analysis import build_tree
 from vljepa.composed_films import CaptionedPhoto, ComposedFilm, captioned_photos, compose_film
+from vljepa.decode_ratio import interval_95, ratio
 from vljepa.model import VLJEPA
 from vljepa.selective_sweep import METHODS, AnnotatedStream, Sweep, sweep
 
 FILMS, SCENES, SCENE_S, SEED = 8, 20, (2.0, 12.0), 2000
-AGAINST_HZ, EQUAL = 1.0, 0.994
 PAPER = {"decodes_uniform_over_selective_at_equal_cider": 2.85, "rates_hz": [1, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01],
          "uniform": [71.0, 67.2, 59.3, 49.4, 41.9, 33.7, 30.5], "selective": [71.3, 70.6, 67.5, 55.1, 43.6, 34.6, 31.3],
          "uniform_pool": [71.7, 66.4, 59.9, 50.7, 44.1, 37.2, 34.5],
          "selective_pool": [71.5, 70.8, 68.2, 58.3, 46.7, 36.3, 33.2]}  # read off its figure
 PAIRS = {"": ("uniform", "selective"), "_pooled": ("uniform_pool", "selective_pool")}
-RESAMPLED = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,53 +78,16 @@ def curves(found: Sweep) -> list[dict[str, Any]]:
 
 def ratios(found: Sweep) -> dict[str, Any]:
     """The ratio at equal CIDEr with its interval; the pooled methods' too; and both without smoothing or tolerance."""
-    random, key = np.random.default_rng(0), "decodes_uniform_over_selective_at_equal_cider"
-    films = np.unique(found.film_of)
-    drawn = [np.concatenate([np.flatnonzero(found.film_of == film) for film in random.choice(films, len(films))])
-             for _ in range(RESAMPLED)]
+    key = "decodes_uniform_over_selective_at_equal_cider"
     everything = np.arange(len(found.film_of))
     results: dict[str, Any] = {}
     for suffix, (uniform, selective) in PAIRS.items():
         results[key + suffix] = _rounded(ratio(found, uniform, selective, everything))
-        resampled = [ratio(found, uniform, selective, some) or 0.0 for some in drawn]
-        results[f"interval_95{suffix}"] = np.percentile(resampled, (2.5, 97.5)).round(2).tolist()
+        interval = interval_95(found, uniform, selective, found.film_of)
+        results[f"interval_95{suffix}"] = [round(end, 2) for end in interval]
         results[f"without_smoothing_or_tolerance{suffix}"] = _rounded(
             ratio(found, uniform, selective, everything, equal=1.0, smooth=False))
     return results
-
-
-def ratio(
-    found: Sweep, uniform: str, selective: str, annotations: Int[np.ndarray, " some"], equal: float = EQUAL,
-    smooth: bool = True,
-) -> float | None:
-    """Decodes of `uniform` at 1 Hz over those of `selective` where its curve, coming down from 1 Hz, still reaches
-    `equal` times the same CIDEr; linear in the logarithm of the rate between two points. None if it never does.
-
-    At 1, 0.5 and 0.25 Hz 50, 48 and 40 against 49 to reach: 1 / (1 * 0.5) ** 0.5, which is 1.41.
-    """
-    rates = np.array(found.rates_hz)
-    order = np.argsort(rates)
-    curve = {m: found.scores[m][order][:, annotations].mean(axis=1) for m in (uniform, selective)}
-    if smooth:
-        curve = {m: isotonic_regression(values) for m, values in curve.items()}
-    at = int(np.argmin(np.abs(rates[order] - AGAINST_HZ)))
-    decodes = found.decodes[selective][order].astype(float)
-    needed = _lowest(decodes[: at + 1], curve[selective][: at + 1], equal * curve[uniform][at])
-    return None if needed is None else float(found.decodes[uniform][order][at] / needed)
-
-
-def _lowest(
-    decodes: Float[np.ndarray, " rates"], cider: Float[np.ndarray, " rates"], wanted: float
-) -> float | None:
-    """The fewest decodes down to which the curve stays at or above `wanted`; both ascend with the rate."""
-    below = np.flatnonzero(cider < wanted)
-    if len(below) == 0:
-        return float(decodes[0])
-    k = int(below[-1])
-    if k == len(cider) - 1:
-        return None
-    share = (wanted - cider[k]) / (cider[k + 1] - cider[k])
-    return float(np.exp(np.interp(share, (0, 1), np.log(decodes[k : k + 2]))))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -9,7 +9,7 @@ import { LibraryPanel } from './ask_library.js';
 import { LiveFollower, livePath } from './ask_live.js';
 import { StarMap } from './ask_map.js';
 import { EvidenceStrip } from './ask_strip.js';
-import { clockTime, element, indexAt, unpack } from './lib.js';
+import { clockTime, element, indexAt, saveAs, unpack } from './lib.js';
 import { loadPlotly } from './map.js';
 import { Player } from './player.js';
 import { Api } from './server.js';
@@ -611,11 +611,7 @@ class Ask {
     try {
       const { files } = await this.api.call('export', this.full);
       const { name, text } = files.find((file) => file.name.endsWith(`.${button.dataset.file}`));
-      const link = element('a');
-      link.href = URL.createObjectURL(new Blob([text], { type: 'text/plain;charset=utf-8' }));
-      link.download = name;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+      saveAs(name, new Blob([text], { type: 'text/plain;charset=utf-8' }));
     } catch (error) { this.complain(error); } finally { button.disabled = false; }
   }
 

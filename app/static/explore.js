@@ -4,12 +4,13 @@ import { again, reopen } from './again.js';
 import { CaptionList } from './captions.js';
 import { Compare } from './compare.js';
 import { Controls } from './controls.js';
-import { clockTime, element, indexAt, unpack } from './lib.js';
+import { clockTime, element, indexAt, saveAs, unpack } from './lib.js';
 import { MapView, loadPlotly } from './map.js';
 import { Player } from './player.js';
 import { Api } from './server.js';
 import { openTab, session } from './session.js';
 import { Store } from './store.js';
+import { Sweep } from './sweep.js';
 import { Timeline } from './timeline.js';
 
 const READOUTS = {
@@ -31,6 +32,7 @@ class Explore {
     this.captions = new CaptionList(root, this.store, seek);
     this.compare = new Compare(root, this.store, api, { seek, request: () => this.request(),
       sample: () => session.source?.sample, complain: (error) => this.complain(error) });
+    this.sweep = new Sweep(this.root, this.store, api, (error) => this.complain(error));
     this.controls = new Controls(root, this.store, () => this.watchAgain());
     this.listen();
     this.begin();
@@ -80,7 +82,7 @@ class Explore {
     this.listenToSession();
     document.addEventListener('keydown', (event) => this.key(event));
     document.addEventListener('pointerdown', (event) => { // a help text closes when one looks elsewhere
-      for (const help of this.root.querySelectorAll('details[open]:not(.vlj-compare)')) if (!help.contains(event.target)) help.open = false;
+      for (const help of this.root.querySelectorAll('details[open]:not(.vlj-card)')) if (!help.contains(event.target)) help.open = false;
     });
     this.acceptDrops();
   }
@@ -88,15 +90,20 @@ class Explore {
   acceptDrops() {
     // anywhere on the page: a file that misses its target by a little would else replace the app
     const mine = (event) => this.root.offsetParent && [...event.dataTransfer?.types ?? []].includes('Files');
-    const over = (on) => this.root.classList.toggle('vlj-over', on);
-    document.addEventListener('dragover', (event) => { if (mine(event)) { event.preventDefault(); over(true); } });
-    document.addEventListener('dragleave', (event) => { if (!event.relatedTarget) over(false); });
+    const sweep = this.find('sweep'); // takes annotations, not films
+    const over = (target) => {
+      this.root.classList.toggle('vlj-over', Boolean(target && !sweep.contains(target)));
+      sweep.classList.toggle('vlj-over', sweep.contains(target));
+    };
+    document.addEventListener('dragover', (event) => { if (mine(event)) { event.preventDefault(); over(event.target); } });
+    document.addEventListener('dragleave', (event) => { if (!event.relatedTarget) over(null); });
     document.addEventListener('drop', (event) => {
-      over(false);
+      over(null);
       if (!mine(event)) return;
       event.preventDefault();
       const [file] = event.dataTransfer.files;
-      if (file) session.openFile(this.api, file, this.stream);
+      if (!file) return;
+      if (sweep.contains(event.target)) this.sweep.take(file); else session.openFile(this.api, file, this.stream);
     });
   }
 
@@ -312,11 +319,7 @@ class Explore {
       const file = files.find(({ name }) => name.endsWith(`.${button.dataset.file}`));
       const answer = await fetch(file.url);
       if (!answer.ok) throw new Error('The file could not be fetched; try again.');
-      const link = element('a');
-      link.href = URL.createObjectURL(await answer.blob()); // so that the name is ours, not the server's
-      link.download = file.name;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+      saveAs(file.name, await answer.blob()); // so that the name is ours, not the server's
     } catch (error) { this.complain(error); } finally { button.disabled = false; }
   }
 

@@ -1,7 +1,7 @@
 // The columns of "Three answers": each takes what its arm answered and shows as much of it as was there at a time.
 
-import { SmallMap, showCost, svg } from './learn_draw.js';
-import { element } from './lib.js';
+import { SmallMap, showCost } from './learn_draw.js';
+import { element, svg } from './lib.js';
 
 const FRAMES = 4; // of the painted part
 

@@ -1,16 +1,8 @@
 // Small drawing helpers of the Learn tab.
 
-import { element, unpack } from './lib.js';
+import { element, svg, unpack } from './lib.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
 const [RING, APART] = [9, 84]; // pixels: the radius of a ringed letter; how far two of them stand apart at least
-
-export function svg(tag, attributes = {}, text) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== undefined) made.textContent = text; // never markup: sentences are not ours
-  return made;
-}
 
 // Frames side by side in one picture; CSS steps through them.
 export function showStrip(node, source) { node.style.backgroundImage = `url("${source}")`; }

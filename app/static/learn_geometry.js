@@ -1,7 +1,6 @@
 // Meaning is geometry: pairs of sentences by shared words and by cosine, and hard negatives with both inequalities.
 
-import { svg } from './learn_draw.js';
-import { element, segmentColour } from './lib.js';
+import { element, segmentColour, svg } from './lib.js';
 
 const EXAMPLES = {
   'A lamp': ['the lamp is turned off', 'the room goes dark', 'the lamp is turned on'],

@@ -1,7 +1,7 @@
 // InfoNCE you can touch: everything here is computed in the page, from eight predictions and eight targets.
 
-import { arrow, press, svg } from './learn_draw.js';
-import { element, segmentColour } from './lib.js';
+import { arrow, press } from './learn_draw.js';
+import { element, segmentColour, svg } from './lib.js';
 
 const RATE = 0.6; // of the shown gradient steps, times the temperature: a step is seen at every temperature
 

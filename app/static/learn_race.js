@@ -1,6 +1,6 @@
 // When each pass ended, on one axis of milliseconds; plays the answers at that pace, or slower.
 
-import { svg } from './learn_draw.js';
+import { svg } from './lib.js';
 
 const [LEFT, RIGHT, LANE, TOP] = [112, 14, 30, 8];
 

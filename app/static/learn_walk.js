@@ -1,7 +1,7 @@
 // Watch much, say little: one film through windows, tokens, embeddings and changes to few sentences; then the student's turn.
 
-import { SmallMap, svg } from './learn_draw.js';
-import { clockTime, element, indexAt, segmentColour, unpack } from './lib.js';
+import { SmallMap } from './learn_draw.js';
+import { clockTime, element, indexAt, segmentColour, svg, unpack } from './lib.js';
 
 const POLL_MS = 250;
 const TICK_MS = 80; // between two places of the cursor: the model itself looks four times a second

@@ -30,6 +30,22 @@ export function element(tag, className, text) {
   return made;
 }
 
+export function svg(tag, attributes = {}, text) {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== undefined) made.textContent = text; // never markup: sentences are not ours
+  return made;
+}
+
+// Hands the user a file of that name.
+export function saveAs(name, blob) {
+  const link = element('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
 // Base64 of little-endian float32, rows of `width`, as arrays of columns.
 export function unpack(base64, width) {
   const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));

@@ -3,7 +3,7 @@
 
 import { again } from './again.js';
 import { Cloud } from './cloud.js';
-import { clockTime, element, openInExplore, segmentColour, unpack } from './lib.js';
+import { clockTime, element, openInExplore, saveAs, segmentColour, unpack } from './lib.js';
 import { History, KEPT } from './live_history.js';
 import { Link } from './live_link.js';
 import { BrowserCamera, BrowserFilm, ServerSource, cameras } from './live_sources.js';
@@ -462,12 +462,7 @@ class Live {
     button.disabled = true;
     try {
       const { name, content } = await this.api.call('download', { token: window.vljToken, kind: button.dataset.file });
-      const link = element('a');
-      const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
-      link.href = URL.createObjectURL(new Blob([bytes]));
-      link.download = name;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+      saveAs(name, new Blob([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))]));
     } catch (error) { this.complain(error.message); } finally { button.disabled = false; }
   }
 

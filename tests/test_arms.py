@@ -11,6 +11,7 @@ from vljepa.arms.config import FULL, SHAPES
 from vljepa.arms.data import CHUNK, Asked, Pool, Told, build_pool, mixture, word_tokenizer
 from vljepa.arms.flow import FlowArm, FlowPainter, carried, hide, scaled, to_frames, to_patches, to_pixels
 from vljepa.arms.joint import WithoutQueries, joined
+from vljepa.arms.load import Arms
 from vljepa.arms.measure import cost, spread_over_seeds
 from vljepa.arms.recipe import (
     AlignedOnly,
@@ -289,3 +290,12 @@ def test_the_budget_is_common():
 def test_a_probe_reads_colours_even_from_random_features():
     found = probe(untrained_encoder(0), clips(1, 600), clips(2, 300))
     assert found["probe_colour"] > 25.0  # chance is one in eight
+
+
+def test_every_shipped_arm_loads_and_the_written_ones_say_what_happens():
+    arms = Arms()
+    shown = held_out(arms.encoder, build_pool(arms.encoder, clips, [77], 60, lambda *_: None), puzzles(78, 60))
+    joint = EmbeddingReader(arms.joint, [], joint=True)
+    for reader in (EmbeddingReader(arms.vljepa, []), TokenReader(arms.token_vlm), joint):
+        assert world_prediction(reader, shown)["text"] > 75.0  # chance is 25
+    assert not arms.flow.training and not arms.latent.training

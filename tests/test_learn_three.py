@@ -4,6 +4,7 @@ The token VLM here has random weights; the other arms are the shipped ones.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,7 @@ def test_vljepa_points_in_one_pass_and_reads_what_evaluation_reads(three, lesson
     predicted = model.predict(tokens, asked.query)
     assert point["xy"] == lesson.placed(predicted)[0]
     question = next(q for q in questions(drawn(SEED).motion, 0, np.random.default_rng(0)) if q.kind == "action")
+    question = replace(question, text=asked.query)  # asked in the same of its wordings
     read = three.read(SEED, "action")
     assert [read["nearest"][0]["text"]] == EmbeddingReader(model, []).answer(tokens, [question])
     assert read["of"] == len(question.candidates) and read["sentence"] is None

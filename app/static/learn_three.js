@@ -5,7 +5,7 @@ import { press } from './learn_draw.js';
 import { Race } from './learn_race.js';
 import { element } from './lib.js';
 
-const FIRST = { seed: 4, kind: 'action' };
+const FIRST = { seed: 10, kind: 'action' };
 const KEY = 'vljepa.learn.three';
 
 export class Three {

@@ -57,7 +57,7 @@ def train_arms(budget: Budget, work: Path, out: Path) -> None:
         ship_text_arm(name, made, out, pools, budget, work)
     train_collapsing(budget, pools, encoder, watched, work, out / "arms")
     save_arm(out / "arms", "flow", train_flow(budget, work))
-    write_curves(work, out / "arms")
+    write_curves(work, budget, out / "arms")
 
 
 def train_vjepa(budget: Budget, work: Path, collapse: bool = False) -> VJEPAArm:
@@ -276,14 +276,13 @@ def save_arm(folder: Path, name: str, module: nn.Module) -> None:
         save_file(shard, folder / (f"{name}.safetensors" if len(shards) == 1 else f"{name}-{index + 1}.safetensors"))
 
 
-def write_curves(work: Path, folder: Path) -> None:
-    """Every arm's log, thinned to what a chart shows, as `curves.json`."""
+def write_curves(work: Path, budget: Budget, folder: Path) -> None:
+    """The log of each arm, thinned to what a chart shows, as `curves.json`; every validation is kept."""
     curves = {}
-    for path in sorted(work.glob("*.log.jsonl")):
-        rows = _logged(work, path.name.removesuffix(".log.jsonl"))
-        stride = max(1, len(rows) // 150)
-        curves[path.name.removesuffix(".log.jsonl")] = [
-            row for i, row in enumerate(rows) if i % stride == 0 or len(row) > 5 or i == len(rows) - 1]
+    for name in ("vjepa", "flow", *(f"{arm}.{budget.seed}" for arm in TEXT_ARMS)):
+        rows = [json.loads(line) for line in (work / f"{name}.log.jsonl").read_text().splitlines()]
+        stride, plain = max(1, len(rows) // 150), rows[0].keys()
+        curves[name] = [row for i, row in enumerate(rows) if i % stride == 0 or row.keys() - plain]
     (folder / "curves.json").write_text(json.dumps(curves) + "\n")
 
 

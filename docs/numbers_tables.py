@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa import evaluate_report
+from vljepa.arms import report
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "checkpoints/everyday/README.md")
@@ -21,6 +22,7 @@ LIVE = ROOT / "benchmarks/live.json"
 SELECTIVE = ROOT / "benchmarks/selective.json"
 BOUNDARIES = ROOT / "benchmarks/boundaries.json"
 TEXT = ROOT / "benchmarks/text.json"
+ARMS = ROOT / "benchmarks/arms.json"
 
 
 def main() -> None:
@@ -32,7 +34,8 @@ def main() -> None:
 def filled(text: str) -> str:
     """A page with the tables between its marks made anew."""
     tables = {"quality": quality, "speed": speed, "segments": segments, "online": online, "library": library,
-              "selective": selective, "boundaries": boundaries, "text": text_encoder}
+              "selective": selective, "boundaries": boundaries, "text": text_encoder,
+              "arms": arms, "arms_seeds": arms_seeds, "arms_photos": arms_photos}
 
     def table(match: re.Match[str]) -> str:
         return f"<!-- numbers: {match[1]} -->\n{tables[match[1]]()}\n<!-- end -->"
@@ -152,6 +155,33 @@ def text_encoder() -> str:
     m = json.loads(TEXT.read_text())
     head, *rows = evaluate_report.rows("text", m)
     return _table(head, rows) + f"\n\n`{m['command']}`, commit {m['commit']}."
+
+
+def arms() -> str:
+    """What `python -m vljepa arms evaluate` measured on the shapes world."""
+    m = json.loads(ARMS.read_text())
+    head, *rows = report.rows(m)
+    told = [*report.summary(m), f"`{m['command']}`, commit {m['commit']}, {m['machine']}."]
+    return "\n".join([_table(head, rows), "", *told])
+
+
+def arms_seeds() -> str:
+    """The shorter runs of the same command."""
+    m = json.loads(ARMS.read_text())
+    head, *rows = report.seed_rows(m)
+    repeats = m["repeats"]
+    return _table(head, rows) + (f"\n\n{repeats['steps']} steps, {len(repeats['seeds'])} seeds each; mean and standard "
+                                 "deviation.")
+
+
+def arms_photos() -> str:
+    """The same command's comparison on photos."""
+    m = json.loads(ARMS.read_text())
+    (head, *rows), photos = report.photo_rows(m), m["photos"]
+    return _table(head, rows) + (
+        f"\n\n{photos['steps']} steps of {photos['batch']} of Flickr8k's training photos, {len(photos['seeds'])} "
+        "seeds;\n"
+        f"{photos['photos_tested']} test photos, {photos['photos_classified']} sports photos without training.")
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

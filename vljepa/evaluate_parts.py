@@ -18,6 +18,7 @@ PARTS: dict[str, tuple["Measure", str]] = {
     "text": (evaluate_text.measure, "hard negatives for the text encoder, beside MiniLM untouched"),
 }
 KINDS = (*PARTS, "report")
+REPORTED = (*PARTS, "arms")  # the last is measured by `python -m vljepa arms evaluate`
 
 
 def add_parsers(kinds: Any, add_common: Callable[[argparse.ArgumentParser], None]) -> None:
@@ -31,7 +32,7 @@ def add_parsers(kinds: Any, add_common: Callable[[argparse.ArgumentParser], None
         elif name == "boundaries":
             evaluate_boundaries.add_arguments(parser)
     report = kinds.add_parser("report", help="draw what the others wrote", description="Draw one page of plots from "
-                              f"{', '.join(f'{name}.json' for name in PARTS)} in a folder.")
+                              f"{', '.join(f'{name}.json' for name in REPORTED)} in a folder.")
     report.add_argument("--from", dest="folder", metavar="DIR", type=Path, default=Path("benchmarks"),
                         help="folder of the JSON files (default: %(default)s)")
     report.add_argument("--html", metavar="FILE", type=Path, required=True, help="the page to write")
@@ -40,7 +41,7 @@ def add_parsers(kinds: Any, add_common: Callable[[argparse.ArgumentParser], None
 def run(args: argparse.Namespace) -> None:
     """Measure one part, or draw them all. ValueError if data or results are missing."""
     if args.kind == "report":
-        found = {name: args.folder / f"{name}.json" for name in PARTS}
+        found = {name: args.folder / f"{name}.json" for name in REPORTED}
         results = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items() if path.is_file()}
         if not results:
             raise ValueError(f"{args.folder} holds none of {', '.join(p.name for p in found.values())}: "

@@ -10,6 +10,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from vljepa.arms import report as arms
+
 METHODS = {"uniform": ("uniform", "#8a94a6", "dot"), "selective": ("selective", "#4f6bed", "solid"),
            "uniform_pool": ("uniform, pooled", "#c9a06a", "dot"),
            "selective_pool": ("selective, pooled", "#e07a2f", "solid")}
@@ -197,7 +199,16 @@ def _text_figures(r: dict[str, Any]) -> list[go.Figure]:
 _LAYOUT: dict[str, Any] = {"template": "plotly_white", "height": 420, "margin": {"l": 60, "r": 20, "t": 30, "b": 60},
                            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
                            "font": {"family": "system-ui, sans-serif"}}
-_TITLE = {"selective": "Selective decoding", "boundaries": "Boundaries", "text": "Text encoder"}
-_ROWS = {"selective": _selective_rows, "boundaries": _boundary_rows, "text": _text_rows}
-_SUMMARY = {"selective": _selective_summary, "boundaries": _boundary_summary, "text": _text_summary}
-_FIGURES = {"selective": _selective_figures, "boundaries": _boundary_figures, "text": _text_figures}
+
+
+def _arm_figures(r: dict[str, Any]) -> list[go.Figure]:
+    return [figure.update_layout(**_LAYOUT) for figure in arms.figures(r)]
+
+
+_TITLE = {"selective": "Selective decoding", "boundaries": "Boundaries", "text": "Text encoder",
+          "arms": "Five answers to what a model should predict"}
+_ROWS = {"selective": _selective_rows, "boundaries": _boundary_rows, "text": _text_rows, "arms": arms.rows}
+_SUMMARY = {"selective": _selective_summary, "boundaries": _boundary_summary, "text": _text_summary,
+            "arms": arms.summary}
+_FIGURES = {"selective": _selective_figures, "boundaries": _boundary_figures, "text": _text_figures,
+            "arms": _arm_figures}

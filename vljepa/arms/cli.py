@@ -49,5 +49,5 @@ def run(args: argparse.Namespace) -> None:
         found["photos"] = compare_on_photos(args.data, work)
     report = args.out or REPORT
     known = json.loads(report.read_text()) if report.exists() else {}
-    write_results(report, {**known, **found, "provenance": provenance("shapes")})
+    write_results(report, {**known, **found, **provenance("shapes")})
     print(json.dumps(found["world_prediction"], indent=2))

@@ -13,7 +13,7 @@ from vljepa import evaluate_report
 from vljepa.arms import report
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "checkpoints/everyday/README.md")
+PAGES = (ROOT / "README.md", ROOT / "checkpoints/everyday/README.md", ROOT / "checkpoints/shapes/README.md")
 METRICS = ROOT / "checkpoints/everyday/metrics.json"
 SPEED = ROOT / "benchmarks/analyze.json"
 LIBRARY = ROOT / "benchmarks/library.json"

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from vljepa.selective_sweep import METHODS, AnnotatedStream, Decodes, Sweep, cov
 from vljepa.stream import Trajectory
 from vljepa.train.smoke import draw_pictures
 from vljepa.video import VideoInfo
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +203,12 @@ def test_text_compares_with_minilm_untouched(folder, smoke, tmp_path, monkeypatc
     assert found["y_encoder"] == found["minilm"]
     assert set(found["triplets"]) == set(RULES)
     assert "Text encoder" in page.read_text()
+
+
+def test_what_is_in_the_repository_makes_one_page_with_the_five_arms(tmp_path):
+    page = tmp_path / "all.html"
+    assert main(["evaluate", "report", "--from", str(BENCHMARKS), "--html", str(page)]) == 0
+    said = page.read_text(encoding="utf-8")
+    for title in ("Selective decoding", "Boundaries", "Text encoder", "Five answers"):
+        assert f"<h2>{title}" in said
+    assert "photos: CIDEr, written" in said and "token VLM" in said

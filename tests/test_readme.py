@@ -22,7 +22,7 @@ def test_the_snippet_prints_what_the_readme_says():
     assert run.stdout == printed
 
 
-@pytest.mark.parametrize("page", ["README.md", "checkpoints/everyday/README.md"])
+@pytest.mark.parametrize("page", numbers_tables.PAGES, ids=lambda page: page.parent.name)
 def test_every_number_comes_from_a_metrics_file(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert numbers_tables.filled(text) == text

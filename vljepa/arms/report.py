@@ -46,7 +46,8 @@ def photo_rows(r: dict[str, Any]) -> Rows:
 
 def figures(r: dict[str, Any]) -> list[go.Figure]:
     """CIDEr and classification against samples seen, with deviations over seeds, on shapes and on photos; puzzles."""
-    found = [_curves(r["repeats"]["curves"], key, f"shapes: {SHORT[key]}") for key in ("cider", "action")]
+    found = [_curves(r["shapes"]["curves"], "cider", "shapes, the long runs: CIDEr")]
+    found += [_curves(r["repeats"]["curves"], key, f"shapes: {SHORT[key]}") for key in ("cider", "action")]
     if "photos" in r:
         found += [_curves(r["photos"]["curves"], key, f"photos: {PHOTOS[key]}") for key in ("cider", "sports100")]
     top1, bars = r["world_prediction"], go.Figure()

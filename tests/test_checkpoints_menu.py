@@ -147,6 +147,14 @@ def test_a_joint_embedding_is_fetched_and_says_what_it_cannot_do(page: Page) -> 
     expect(page.locator(".vlj-checkpoints .vlj-alert-text")).to_contain_text("VLJEPA_HUB names: copy")
     page.get_by_role("button", name="Close").click()
     expect(page.locator(".vlj-choose b")).to_have_text("clip")
+    open_tab(page, "explore")
+    smoothing = page.locator(".vlj-explore input[name=smoothing_s]")
+    smoothing.fill("0.5")  # whatever is remembered now, "by the bank" was nobody's wish
+    switch(page, "smoke")
+    page.wait_for_selector(".vlj-explore[data-state=ready]")
+    expect(page.locator(".vlj-explore .vlj-readout-fact")).to_contain_text("written by the decoder")
+    assert page.locator("input[name=readout][value=decoder]").is_checked()
+    assert smoothing.input_value() == "0.5"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ export class Controls {
     this.form.addEventListener('submit', (event) => { event.preventDefault(); this.closeSheet(); watchAgain(); });
     this.undoButton.addEventListener('click', () => this.undo());
     root.querySelector('.vlj-reset').addEventListener('click', () => this.reset());
-    store.on('settings film cut', () => this.show());
+    store.on('settings readouts film cut', () => this.show());
     this.show();
   }
 
@@ -26,8 +26,8 @@ export class Controls {
       radio.disabled = !readouts.includes(radio.value);
       radio.parentNode.hidden = radio.disabled;
     }
-    if (!readouts.includes(this.store.settings.readout)) this.store.change({ readout: readouts[0] });
-    this.defaults = { ...DEFAULTS, rate_hz, readout: readouts[0] };
+    this.store.set({ readouts });
+    this.defaults = { ...DEFAULTS, rate_hz };
   }
 
   changed(input) {
@@ -77,7 +77,7 @@ export class Controls {
     const { settings, film, cut } = this.store;
     const { elements } = this.form;
     elements.method.value = settings.method;
-    elements.readout.value = settings.readout;
+    elements.readout.value = this.store.readout;
     elements.decode_at.value = settings.decode_at;
     for (const name of ['smoothing_s', 'min_length_s', 'rate_hz']) elements[name].value = settings[name];
     if (document.activeElement !== elements.query) elements.query.value = settings.query;

@@ -269,9 +269,9 @@ class Explore {
   // --- cutting and captions ------------------------------------------------------------------------------------
 
   request() {
-    const { method, count, interval, smoothing_s, min_length_s, readout, decode_at } = this.store.settings;
+    const { method, count, interval, smoothing_s, min_length_s, decode_at } = this.store.settings;
     const value = { auto: null, count, interval }[method];
-    return { film: this.store.film.key, method, value, smoothing_s, min_length_s, readout, decode_at };
+    return { film: this.store.film.key, method, value, smoothing_s, min_length_s, readout: this.store.readout, decode_at };
   }
 
   // The newest settings win: one request at a time, and what changed meanwhile goes next.
@@ -350,7 +350,7 @@ class Explore {
   }
 
   showReadout() {
-    const { readout } = this.store.settings;
+    const { readout } = this.store;
     const fact = this.find('readout-fact');
     const [how, meaning] = READOUTS[readout];
     fact.replaceChildren('Captions: ', element('b', '', how));

@@ -9,6 +9,7 @@ export class Store extends EventTarget {
   cut = null; // { segments, strength, missing, decodes }
   time = 0;
   hover = null; // a second that the pointer is over, anywhere
+  readouts = ['decoder', 'bank']; // that the checkpoint has
 
   // Settings are remembered under `key`; what is remembered counts only where `defaults` has its like.
   constructor(key = 'vljepa.explore', defaults = DEFAULTS) {
@@ -16,6 +17,9 @@ export class Store extends EventTarget {
     this.key = key;
     this.settings = { ...defaults, ...remembered(key, defaults) };
   }
+
+  // By what captions are read: as was wished, where the checkpoint can; the wish outlives a checkpoint that cannot.
+  get readout() { return this.readouts.includes(this.settings.readout) ? this.settings.readout : this.readouts[0]; }
 
   set(changes) {
     Object.assign(this, changes);

@@ -47,7 +47,7 @@ export class Sweep {
   // One sweep at a time, the newest; a file that cannot be read leaves what was shown before.
   async run(annotations = this.annotations) {
     this.stop();
-    const { film, settings: { readout } } = this.store;
+    const { film, readout } = this.store;
     const generation = this.generation;
     if (!film) return;
     this.showWork({ stage: 'Beginning', fraction: 0 });

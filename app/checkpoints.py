@@ -18,8 +18,14 @@ from vljepa.errors import CheckpointError
 from vljepa.public import PUBLIC, PublicCheckpoint, prepare
 
 STYLE = "checkpoints.css"
-OURS = "MIT for the code; the weights' data has terms of its own, see its card"
-YOURS = "what its maker says"
+# of those that ship with the app: title, licence, and what one should know
+SHIPPED = {
+    "everyday": ("trained here at laptop size",
+                 "MIT for the code; the weights' data has terms of its own, see its card", ""),
+    "shapes": ("the drawn world of the Learn tab", "MIT",
+               "It knows drawn shapes that move, and nothing else: what it says of a film is nonsense."),
+}
+YOURS = ("a checkpoint of yours", "what its maker says", "")
 
 
 def build(engine: Engine, published: Path) -> gr.HTML:
@@ -111,10 +117,8 @@ def _row_here(info: CheckpointInfo, engine: Engine) -> dict[str, Any]:
     except CheckpointError as error:
         return row | {"title": "It cannot be used", "licence": "", "notice": str(error), "says": "", "broken": True}
     public = PUBLIC.get(info.name)
-    shipped = "trained here at laptop size" if info.name == "everyday" else "a checkpoint of yours"
-    return row | {
-        "title": public.title if public else shipped, "notice": public.notice if public else "",
-        "licence": public.licence if public else OURS if info.name == "everyday" else YOURS, "says": _says(config)}
+    told = (public.title, public.licence, public.notice) if public else SHIPPED.get(info.name, YOURS)
+    return row | dict(zip(("title", "licence", "notice"), told, strict=True)) | {"says": _says(config)}
 
 
 def _row_public(public: PublicCheckpoint) -> dict[str, Any]:

@@ -292,7 +292,7 @@ def test_sentences_are_scored_against_annotations_that_can_be_taken_away(app, pa
     page.wait_for_function("!document.querySelector('.vlj-unread')")
     app.slow_down(0.3)
     sweep_of(page, "red", "green")
-    expect(page.locator(".vlj-sweep-stage")).to_contain_text("Reading sentences")
+    expect(page.locator(".vlj-sweep .vlj-stage")).to_contain_text("Reading sentences")
     page.get_by_role("button", name="Cancel the sweep").click()
     expect(page.locator(".vlj-sweep-work")).to_be_hidden()
     expect(page.get_by_role("button", name="Forget them")).to_be_hidden()
@@ -400,7 +400,7 @@ def test_cancel_stops_the_work_and_the_film_can_be_opened_again(app, page):
     closed = app.noted("closed")
     path = film(app.root / "long.mp4", scenes=("red", "green"), seconds_each=15, size=(320, 180))
     upload(page, path)
-    page.wait_for_function("document.querySelector('.vlj-stage').textContent.startsWith('Watching')")
+    page.wait_for_function("document.querySelector('.vlj-explore .vlj-stage').textContent.startsWith('Watching')")
     page.get_by_role("button", name="Cancel").click()
     assert page.locator(".vlj-start").is_visible()
     until = time.monotonic() + 5

@@ -9,7 +9,7 @@ import { LibraryPanel } from './ask_library.js';
 import { LiveFollower, livePath } from './ask_live.js';
 import { StarMap } from './ask_map.js';
 import { EvidenceStrip } from './ask_strip.js';
-import { clockTime, element, indexAt, saveAs, unpack } from './lib.js';
+import { clockTime, element, indexAt, saveAs, showShare, unpack } from './lib.js';
 import { loadPlotly } from './map.js';
 import { Player } from './player.js';
 import { Api } from './server.js';
@@ -261,7 +261,7 @@ class Ask {
   }
 
   showProgress(stage, fraction) {
-    fillProgress(this.find('filmbar .vlj-progress'), stage, fraction);
+    showShare(this.find('filmbar .vlj-progress'), stage, fraction);
   }
 
   leave() {
@@ -383,7 +383,7 @@ class Ask {
   showLibraryProgress(stage, fraction) {
     const box = this.find('lib-progress');
     box.hidden = stage === null;
-    if (stage !== null) fillProgress(box, stage, fraction);
+    if (stage !== null) showShare(box, stage, fraction);
   }
 
   async readSegments() {
@@ -690,12 +690,4 @@ class Ask {
     this.find('alert-text').textContent = error.message;
     this.find('alert').hidden = false;
   }
-}
-
-function fillProgress(box, stage, fraction) {
-  const percent = Math.round(fraction * 100);
-  const bar = box.querySelector('.vlj-bar');
-  bar.setAttribute('aria-valuenow', String(percent));
-  bar.firstChild.style.width = `${percent}%`;
-  box.querySelector('.vlj-stage').textContent = `${stage} · ${percent} %`;
 }

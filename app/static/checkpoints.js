@@ -1,7 +1,7 @@
 // The menu of checkpoints: opened from the header, switches the server's model, then every open page goes on with it.
 
 import { beginAgain } from './again.js';
-import { element } from './lib.js';
+import { element, showShare } from './lib.js';
 import { Api } from './server.js';
 
 const POLL_MS = 300;
@@ -68,8 +68,7 @@ class Menu {
       let view;
       do {
         view = await this.api.call('switching', { job: this.job });
-        this.find('menu-stage').textContent = `${view.stage} · ${Math.round(100 * view.fraction)} %`;
-        this.find('menu-work').querySelector('progress').value = view.fraction;
+        showShare(this.find('menu-work'), view.stage, view.fraction);
         await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
       } while (!view.done);
       if (!view.cancelled) { beginAgain(); return; }
@@ -79,13 +78,13 @@ class Menu {
   }
 
   stop() {
-    this.find('menu-stage').textContent = 'Stopping';
+    this.find('stage').textContent = 'Stopping';
     if (this.job) this.api.call('stop', { job: this.job }).catch(() => {}); // it may have ended meanwhile
   }
 
   busy(on) {
     this.find('menu-work').hidden = !on;
-    this.find('menu-stage').textContent = 'Beginning';
+    showShare(this.find('menu-work'), 'Beginning', 0);
     for (const button of this.root.querySelectorAll('.vlj-menu-rows button, .vlj-menu-close')) button.disabled = on;
     if (on) this.find('menu-stop').focus();
   }

@@ -4,7 +4,7 @@ import { again, reopen } from './again.js';
 import { CaptionList } from './captions.js';
 import { Compare } from './compare.js';
 import { Controls } from './controls.js';
-import { clockTime, element, indexAt, saveAs, unpack } from './lib.js';
+import { clockTime, element, indexAt, saveAs, showShare, unpack } from './lib.js';
 import { MapView, loadPlotly } from './map.js';
 import { Player } from './player.js';
 import { Api } from './server.js';
@@ -213,13 +213,7 @@ class Explore {
     this.showProgress('Opening', 0);
   }
 
-  showProgress(stage, fraction) {
-    const percent = Math.round(fraction * 100);
-    const bar = this.find('bar');
-    bar.setAttribute('aria-valuenow', String(percent));
-    bar.firstChild.style.width = `${percent}%`;
-    this.find('stage').textContent = `${stage} · ${percent} %`;
-  }
+  showProgress(stage, fraction) { showShare(this.find('progress'), stage, fraction); }
 
   leave() {
     this.player.video.pause();

@@ -37,6 +37,15 @@ export function svg(tag, attributes = {}, text) {
   return made;
 }
 
+// How far some work is: in its `stage` and on its bar, both in `box`.
+export function showShare(box, stage, fraction) {
+  const percent = Math.round(100 * fraction);
+  const bar = box.querySelector('.vlj-bar');
+  bar.setAttribute('aria-valuenow', String(percent));
+  bar.firstChild.style.width = `${percent}%`;
+  box.querySelector('.vlj-stage').textContent = `${stage} · ${percent} %`;
+}
+
 // Hands the user a file of that name.
 export function saveAs(name, blob) {
   const link = element('a');

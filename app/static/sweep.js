@@ -1,6 +1,6 @@
 // The film decoded at many rates, selectively and by the clock: the paper's figure 4 on the user's own video.
 
-import { element, saveAs } from './lib.js';
+import { element, saveAs, showShare } from './lib.js';
 import { SweepChart, WAYS, sample } from './sweep_chart.js';
 
 const POLL_MS = 150;
@@ -82,10 +82,7 @@ export class Sweep {
   showWork({ stage, fraction }) {
     this.find('sweep-work').hidden = false;
     this.find('sweep-go').disabled = true;
-    this.find('sweep-stage').textContent = `${stage} · ${Math.round(100 * fraction)} %`;
-    const bar = this.find('bar');
-    bar.setAttribute('aria-valuenow', String(Math.round(100 * fraction)));
-    bar.firstChild.style.width = `${100 * fraction}%`;
+    showShare(this.find('sweep-work'), stage, fraction);
   }
 
   show(sweep, readout) {

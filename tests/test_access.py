@@ -1,5 +1,6 @@
 """Who may use the app, asked of a real server; and the files that take it elsewhere."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from app.__main__ import _parser
 from app.access import check_host, is_this_machine, users
 from vljepa.errors import VLJEPAError
 
@@ -56,13 +58,21 @@ def test_the_app_refuses_at_once_on_the_command_line(monkeypatch):
     assert done.stderr.startswith("error: 0.0.0.0 can be reached from other machines")
 
 
-def test_the_container_asks_for_a_password_and_starts_what_exists():
+def test_the_container_starts_what_exists_for_those_who_have_a_password(tmp_path, monkeypatch):
     said = (ROOT / "Dockerfile").read_text()
-    command = re.search(r"^CMD (\[.*\])$", said, re.MULTILINE)[1]
-    assert "--auth" in command
-    assert "--no-auth" not in command
+    python, *words = json.loads(re.search(r"^ENTRYPOINT (\[.*\])$", said, re.MULTILINE)[1])
+    assert (python, words[:2]) == ("python", ["-m", "app"])
+    options = _parser().parse_args(words[2:])
+    assert f"EXPOSE {options.port}" in said
+    monkeypatch.delenv("VLJEPA_AUTH", raising=False)
+    with pytest.raises(VLJEPAError, match="give --auth"):
+        check_host(options.host, users(options.auth), options.no_auth)
+    (tmp_path / "password").write_text("a long one")
+    given = re.search(r"vl-jepa (--auth \S+)$", said, re.MULTILINE)[1].replace("/run/secrets", str(tmp_path)).split()
+    assert users(_parser().parse_args([*words[2:], *given]).auth) == [("viewer", "a long one")]
     for copied in re.findall(r"^COPY (\S+) ", said, re.MULTILINE):
         assert (ROOT / copied).exists()
+    assert "password" in (ROOT / ".dockerignore").read_text().split()
 
 
 def test_the_space_header_is_the_hubs():

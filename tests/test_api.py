@@ -15,7 +15,7 @@ import vljepa
 from app.engine import Engine
 from app.server import serve
 from app.store import Store
-from vljepa.bench import write_video
+from vljepa.bench_shared import write_video
 from vljepa.indexing import embed_here, index, open_or_create
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ import vljepa
 from vljepa import moments
 from vljepa.__main__ import main
 from vljepa.ask import UNCALIBRATED, ask
-from vljepa.bench import write_video
+from vljepa.bench_shared import write_video
 from vljepa.calibration import KINDS, Calibration, Presence, Scale
 from vljepa.kept import FilmCache, TokenFile
 from vljepa.labels import PROMPTS, QUERY, classify, label_spans

@@ -5,8 +5,9 @@ import pytest
 from test_evaluate import folder  # noqa: F401 - fixtures
 from test_public import load, reference, shelf, small  # noqa: F401
 
-from vljepa import bench, evaluate
+from vljepa import evaluate
 from vljepa.ask import ask
+from vljepa.bench_shared import write_video
 from vljepa.config import ModelConfig
 from vljepa.labels import classify
 from vljepa.live import LiveCaption, LiveModel, LiveUpdate
@@ -34,7 +35,7 @@ def test_every_figure_of_the_evaluation_is_measured(name, folder, monkeypatch): 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_film_is_asked_labelled_and_searched(name, small):  # noqa: F811
-    bench.write_video(small / "film.mp4", 6.0)
+    write_video(small / "film.mp4", 6.0)
     film = watch(load(name), small / "film.mp4", 4.0)
     assert classify(film, ["a cat", "a dog"]).similarities
     assert find(film.model, film.trajectory, "a boy runs").moments

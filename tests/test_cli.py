@@ -13,7 +13,7 @@ import pytest
 
 from vljepa.__main__ import main, table
 from vljepa.analysis import Analysis, CaptionedSegment, CutSettings
-from vljepa.bench import write_video
+from vljepa.bench_shared import write_video
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
 

@@ -12,7 +12,7 @@ import ray
 import vljepa
 from vljepa import index_ray
 from vljepa.__main__ import main
-from vljepa.bench import write_video
+from vljepa.bench_shared import write_video
 from vljepa.errors import LibraryError
 from vljepa.index_ray import Work, embed_on_ray
 from vljepa.indexing import embed_here, index, open_or_create

@@ -16,7 +16,7 @@ import torch
 import vljepa
 from vljepa import checkpoint  # noqa: F401 - `vljepa.load` imports it later, in the middle of a test
 from vljepa.__main__ import main
-from vljepa.bench import write_video
+from vljepa.bench_shared import write_video
 from vljepa.errors import LibraryError
 from vljepa.indexing import Outcome, embed_here, embed_video, find_videos, index, open_or_create, stamp_of
 from vljepa.library import About, Entry, Library, Stamp

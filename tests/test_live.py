@@ -354,7 +354,7 @@ def test_the_readme_s_live_snippet_runs(smoke, tmp_path, capsys):
     """With the smoke checkpoint and a film in place of the camera."""
     from pathlib import Path
 
-    from vljepa.bench import write_video
+    from vljepa.bench_shared import write_video
 
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     code = re.search(r"## Live, in Python\n\n```python\n(.*?)```", readme, re.DOTALL)[1]

@@ -29,8 +29,9 @@ from transformers import (
 )
 
 import vljepa
-from vljepa import CheckpointError, bench, checkpoint, hub, public
+from vljepa import CheckpointError, checkpoint, hub, public
 from vljepa.__main__ import main
+from vljepa.bench_shared import write_video
 from vljepa.config import OPEN_VLJEPA, XEncoderConfig
 
 WORDS = ["a", "boy", "cat", "dog", "runs", "sits", "describe", "the", "video", "person", "what", "is", "."]
@@ -191,7 +192,7 @@ def test_open_vljepa_is_what_its_description_computes(reference, capsys):
 
 def test_it_streams_and_reads_captions_from_the_bank(small):
     film = small / "bars.mp4"
-    bench.write_video(film, 5.0)
+    write_video(film, 5.0)
     model = load()
     assert model.readouts == ("bank",)
     analysis = vljepa.analyze(model, film)
@@ -282,7 +283,7 @@ def test_the_command_fetches_with_tokenizers_of_choice(shelf, capsys):
 @pytest.mark.parametrize("name", ["clip", "siglip2"])
 def test_a_joint_embedding_answers_like_any_checkpoint(name, small):
     film = small / "bars.mp4"
-    bench.write_video(film, 3.0)
+    write_video(film, 3.0)
     model = load(name)
     assert not model.answers_queries
     assert load("open-vljepa").answers_queries

@@ -17,7 +17,8 @@ import torch
 from scale_worker import arm_of, gradients
 
 import vljepa
-from vljepa import bench, checkpoint, public
+from vljepa import checkpoint, public
+from vljepa.bench_shared import write_video
 from vljepa.train import paper
 from vljepa.train.loop import Alone
 from vljepa.train.shards import ByPlace, Order, Shards, StreamedBatches
@@ -89,7 +90,7 @@ def data(tmp_path_factory):
     """Three shards of drawn pictures and one film; one sample without its text, which is no sample."""
     root = tmp_path_factory.mktemp("shards")
     pictures, captions = draw_pictures(24, 5)
-    bench.write_video(root / "film.mp4", 3.0)
+    write_video(root / "film.mp4", 3.0)
     for number in range(3):
         samples = []
         for i in range(8 * number, 8 * number + 8):

@@ -14,7 +14,7 @@ from vljepa.text import TextTokenizer
 from vljepa.train.bank import _filtered
 from vljepa.train.batches import CaptionSource, LabelSource, Mixture, Photos, QuestionSource
 from vljepa.train.decoding import train_tokenizer
-from vljepa.train.loop import Schedule, train
+from vljepa.train.loop import Arm, Schedule, train
 from vljepa.train.photos import load_photo_set, virtual_camera
 from vljepa.train.reading import ReaderArm
 from vljepa.train.teacher import soft_answers
@@ -156,29 +156,20 @@ def test_a_mixture_depends_on_seed_and_step_alone():
     assert sizes == {4, 6}
 
 
-class Line(nn.Module):
+class Line(Arm):
     """An arm with one parameter, a dropout and data that depend on the step."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(lambda: {"weight": self.weight.sum().item()})
         self.weight = nn.Parameter(torch.tensor([2.0, -1.0]))
         self.dropout = nn.Dropout(0.5)
         self.killed_at = None
-
-    def module(self):
-        return self
-
-    def groups(self):
-        yield [self.weight], 1.0
 
     def loss(self, step):
         if step == self.killed_at:
             raise KeyboardInterrupt
         x = torch.from_numpy(np.random.default_rng(step).normal(size=(8, 2)).astype(np.float32))
         return (self.dropout(x) @ self.weight).pow(2).mean(), {}
-
-    def validate(self):
-        return {"weight": self.weight.sum().item()}
 
 
 def losses(folder):

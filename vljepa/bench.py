@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -24,16 +23,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vljepa import bench_library, bench_live
+from vljepa.bench_shared import REPEATS, SCENE_S, encoder_seconds_per_frame, timed, write_video
 from vljepa.provenance import provenance, write_results
 
 if TYPE_CHECKING:
-    from vljepa.model import VLJEPA
     from vljepa.stream import Trajectory
 
 LIMITS = {"analysis_over_encoder": 1.5, "load_s": 6.0, "recut_ms": 50.0, "memory_60min_over_6min": 1.3}
-BATCHES = (8, 16, 32)  # sizes the bare X-Encoder may choose from: it is judged at its best
-REPEATS = 3
-SCENE_S = 8.0  # generated videos change scene this often, so that there is something to decode
 Measure = Callable[[argparse.Namespace], tuple[float, dict[str, Any]]]
 
 
@@ -109,23 +105,6 @@ def measure_analysis(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
         "timing_s": {stage: round(seconds, 3) for stage, seconds in analysis.timing_s.items()}}
 
 
-def encoder_seconds_per_frame(model: "VLJEPA", video: Path) -> float:
-    from vljepa.video import open_video
-
-    side, n_frames = model.config.x_encoder.image_size, 2 * max(BATCHES)
-    with open_video(video) as opened:
-        shown = [frame.image for frame, _ in zip(opened.frames(4.0, (side, side)), range(n_frames), strict=False)]
-    images = np.stack([shown[k % len(shown)] for k in range(n_frames)])
-    passes = [median(_timed(_encode, model, images, batch) for _ in range(REPEATS)) for batch in BATCHES]
-    return min(passes) / n_frames
-
-
-def _encode(model: "VLJEPA", images: np.ndarray, batch: int) -> None:
-    for start in range(0, len(images), batch):
-        tokens = model.encode_frames(images[start : start + batch])
-    tokens.sum().item()  # wait for an accelerator
-
-
 def measure_load(args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
     """Median of fresh processes."""
     code = ("import sys, time; started = time.perf_counter(); import vljepa; vljepa.load(sys.argv[1]); "
@@ -153,7 +132,7 @@ def measure_recut(_: argparse.Namespace) -> tuple[float, dict[str, Any]]:
         cut(stream, standing, settings)
         standing.boundary_strength()
 
-    ms = {name: 1000 * median(_timed(recut, settings) for _ in range(9)) for name, settings in changes.items()}
+    ms = {name: 1000 * median(timed(recut, settings) for _ in range(9)) for name, settings in changes.items()}
     return max(ms.values()), {name: round(value, 2) for name, value in ms.items()}
 
 
@@ -176,24 +155,6 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def write_video(
-    path: Path, seconds: float, fps: int = 8, size: tuple[int, int] = (160, 96), seed: int = 0
-) -> None:
-    """An H.264 film of coloured bars that drift, a new set every SCENE_S seconds; cheap to make and to read."""
-    import av
-
-    random, (width, height) = np.random.default_rng(seed), size
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps), options={"preset": "ultrafast", "crf": "30"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for index in range(round(seconds * fps)):
-            if index % round(SCENE_S * fps) == 0:
-                bars = np.repeat(random.integers(0, 256, (8, 3), dtype=np.uint8), width // 8, axis=0)
-            image = np.broadcast_to(np.roll(bars, index, axis=0), (height, len(bars), 3))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
-        container.mux(stream.encode())
-
-
 def _made_up_stream(seconds: float, rate_hz: float, dim: int) -> "Trajectory":
     """Scenes of 8 s that sway: what a tree is built from in practice."""
     from vljepa.stream import Trajectory
@@ -205,12 +166,6 @@ def _made_up_stream(seconds: float, rate_hz: float, dim: int) -> "Trajectory":
     embeddings = (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
     video = VideoInfo("made up", seconds, 25.0, 1, 1)
     return Trajectory(np.arange(steps) / rate_hz, embeddings, video, rate_hz, None, "made up")
-
-
-def _timed(function: Callable[..., object], *args: object) -> float:
-    started = time.perf_counter()
-    function(*args)
-    return time.perf_counter() - started
 
 
 def _longest_sample() -> Path:

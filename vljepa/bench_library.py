@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vljepa.bench_shared import encoder_seconds_per_frame, write_video
 from vljepa.provenance import provenance, write_results
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ def run(args: argparse.Namespace) -> None:
 
 def measure_index(model: "VLJEPA", clips: Path, path: Path) -> "tuple[Library, dict[str, float], dict[str, Any]]":
     """Index a folder; the bare X-Encoder is measured before and after, for a machine may change its mind."""
-    from vljepa.bench import encoder_seconds_per_frame
     from vljepa.indexing import embed_here, index, open_or_create
 
     library, rate_hz = open_or_create(path, model, None)
@@ -135,8 +135,6 @@ def _wait_for_change(child: "subprocess.Popen[bytes]", path: Path) -> None:
 
 
 def _make_clips(folder: Path, count: int) -> None:
-    from vljepa.bench import write_video
-
     folder.mkdir()
     for number in range(count):
         write_video(folder / f"{number:04}.mp4", CLIP_S, CLIP_FPS, CLIP_SIZE, seed=number)

@@ -4,7 +4,7 @@ Rectified flow (Liu et al., arXiv:2209.03003): on the straight way from noise at
 says where the way ends, not its direction: wide patches need that (Li & He, arXiv:2511.13720).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from vljepa.shapes import clips
 from vljepa.shapes.clips import FRAMES
 from vljepa.shapes.world import SIDE
+from vljepa.train.loop import Arm
 from vljepa.tubelet_vit import TUBE, Block
 
 PATCH = 8  # pixels a patch is wide; it spans a tube of two frames
@@ -67,23 +68,15 @@ class FlowPainter(nn.Module):
             yield to_pixels(z).clamp(-1, 1)
 
 
-class FlowArm(nn.Module):
+class FlowArm(Arm):
     """The painter, trained on fresh clips at every step."""
 
     def __init__(
         self, painter: FlowPainter, batch: int, data_seed: int, validation: Callable[[], dict[str, float]]
     ) -> None:
-        super().__init__()
+        super().__init__(validation)
         self.painter = painter
-        self._batch, self._data_seed, self._validation = batch, data_seed, validation
-
-    def module(self) -> nn.Module:
-        """What is saved and restored."""
-        return self
-
-    def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
-        """All of it at one rate."""
-        yield list(self.painter.parameters()), 1.0
+        self._batch, self._data_seed = batch, data_seed
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
         """Mean squared error of the way's direction in the hidden part of the clips of `step`."""
@@ -98,10 +91,6 @@ class FlowArm(nn.Module):
         clean = self.painter(z, hidden, t).float()
         error = F.mse_loss(clean, known, reduction="none") / (1 - at).clamp_min(CLEAREST) ** 2
         return (error * mask).sum() / (mask.sum() * PATCH_DIM), {}
-
-    def validate(self) -> dict[str, float]:
-        """Whatever the recipe measures on held-out clips."""
-        return self._validation()
 
 
 def begin(

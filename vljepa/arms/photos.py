@@ -6,7 +6,6 @@ its captions are read out twice: by that checkpoint's Y-Decoder, and as the near
 zero-shot.
 """
 
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vljepa.arms.scores import rounded
@@ -28,7 +27,7 @@ from vljepa.predictor import Predictor
 from vljepa.readout import CaptionBank, normalise
 from vljepa.train.batches import CaptionSource, Mixture, Photos
 from vljepa.train.decoding import train_tokenizer
-from vljepa.train.loop import Schedule, train
+from vljepa.train.loop import Arm, Schedule, train
 from vljepa.train.losses import info_nce
 
 SCHEDULE = Schedule(steps=300, learning_rate=1.5e-3, weight_decay=0.05, save_every=100, validate_every=75)
@@ -40,25 +39,17 @@ WATCHED, MEASURED, CLASSIFIED = 200, 500, 200  # photos
 CPU = torch.device("cpu")
 
 
-class PhotoArm(nn.Module):
+class PhotoArm(Arm):
     """VL-JEPA on photos: a predictor without a query, targets that rest."""
 
     def __init__(self, visual_dim: int, tokens: int, known: dict[str, int], embedded: Tensor, mixture: Mixture,
                  seed: int, validation: Any) -> None:
-        super().__init__()
+        super().__init__(partial(validation, self))
         torch.manual_seed(seed)
         self.predictor = Predictor(PREDICTOR, visual_dim, tokens, embedded.shape[1])
         self.predictor.embed_tokens.requires_grad_(False)
         self._known, self._embedded, self._mixture = known, embedded, mixture
-        self._seed, self._validation = seed, validation
-
-    def module(self) -> nn.Module:
-        """What is saved and restored."""
-        return self
-
-    def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
-        """All that trains, at one rate."""
-        yield [p for p in self.parameters() if p.requires_grad], 1.0
+        self._seed = seed
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
         """InfoNCE between predictions and the captions' embeddings."""
@@ -68,10 +59,6 @@ class PhotoArm(nn.Module):
         targets = self._embedded[[self._known[text] for text in batch.texts]]
         mean = F.normalize(targets[batch.owners].mean(1), dim=-1)
         return info_nce(predicted, mean, torch.arange(len(mean)), 0.05), {}
-
-    def validate(self) -> dict[str, float]:
-        """Whatever the comparison measures."""
-        return self._validation(self)
 
     @torch.inference_mode()
     def predict(self, tokens: Float[Tensor, "photos 1 tokens dim"]) -> Float[np.ndarray, "photos embed"]:

@@ -3,7 +3,7 @@
 It reads the same frozen encoder as VL-JEPA and has twice its trainable size, as in the paper's comparison.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from vljepa.config import attention
 from vljepa.text import TextTokenizer, pad
 from vljepa.train.batches import Batch, Mixture
+from vljepa.train.loop import Arm
 from vljepa.y_decoder import END, START
 
 
@@ -124,33 +125,21 @@ class TokenVLM(nn.Module):
         return torch.cat([x, self.model.model.embed_tokens(ids).to(x.dtype)], dim=1), mask
 
 
-class TokenVLMArm(nn.Module):
+class TokenVLMArm(Arm):
     """The token VLM on the batches of a mixture: each clip's own text is what it must write."""
 
     def __init__(
         self, vlm: TokenVLM, mixture: Mixture, seed: int, validation: Callable[[], dict[str, float]]
     ) -> None:
-        super().__init__()
+        super().__init__(validation)
         self.vlm = vlm
-        self._mixture, self._seed, self._validation = mixture, seed, validation
-
-    def module(self) -> nn.Module:
-        """What is saved and restored."""
-        return self
-
-    def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
-        """All of it at one rate."""
-        yield list(self.vlm.parameters()), 1.0
+        self._mixture, self._seed = mixture, seed
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
         """Cross-entropy on the batch of `step`; logs its source."""
         name, make = self._mixture.at(self._seed, step)
         batch = make()
         return self.vlm.loss(batch.visual_tokens.float(), batch.queries, answers_of(batch, step)), {"source": name}
-
-    def validate(self) -> dict[str, float]:
-        """Whatever the recipe measures on held-out clips."""
-        return self._validation()
 
 
 def answers_of(batch: Batch, step: int) -> list[str]:

@@ -7,7 +7,8 @@ colours.
 """
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vljepa.shapes import Clips, clips
+from vljepa.train.loop import Arm
 from vljepa.tubelet_vit import STEPS, Block, TubeletXEncoder
 
 MOMENTUM = 0.99  # of the slow copy; it ends at one, as the schedule ends
@@ -45,27 +47,19 @@ class LatentPredictor(nn.Module):
         return self.leave(self.norm(x[:, len(kept) :]))
 
 
-class VJEPAArm(nn.Module):
+class VJEPAArm(Arm):
     """The encoder, its slow copy and the latent predictor, trained on fresh clips at every step."""
 
     def __init__(
         self, encoder: TubeletXEncoder, steps: int, batch: int, data_seed: int,
         validation: Callable[["VJEPAArm"], dict[str, float]], collapse: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(partial(validation, self))
         self.encoder = encoder.requires_grad_(True)
         self.target = copy.deepcopy(encoder).requires_grad_(False)
         self.predictor = LatentPredictor(encoder.config.hidden, STEPS * encoder.tokens_per_step)
         self._steps, self._batch, self._data_seed = steps, batch, data_seed
-        self._validation, self._collapse = validation, collapse
-
-    def module(self) -> nn.Module:
-        """What is saved and restored."""
-        return self
-
-    def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
-        """The encoder and the predictor; the slow copy only follows."""
-        yield [*self.encoder.parameters(), *self.predictor.parameters()], 1.0
+        self._collapse = collapse
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
         """Mean absolute error of the predicted features; logs how much the features still vary."""
@@ -90,10 +84,6 @@ class VJEPAArm(nn.Module):
     def features(self, pixels: Float[Tensor, "batch 8 3 height width"]) -> Float[Tensor, "batch tokens features"]:
         """The slow copy's features: what is predicted, and what the other arms build on."""
         return self.target.depths(pixels).float()
-
-    def validate(self) -> dict[str, float]:
-        """Whatever the recipe measures on held-out clips."""
-        return self._validation(self)
 
     def _follow(self, step: int) -> None:
         momentum = 0.0 if self._collapse else 1 - (1 - MOMENTUM) * (1 - step / self._steps)

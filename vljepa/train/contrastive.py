@@ -13,6 +13,7 @@ from vljepa.metrics import alignment, uniformity
 from vljepa.model import VLJEPA
 from vljepa.text import pad
 from vljepa.train.batches import Batches
+from vljepa.train.loop import Arm
 from vljepa.train.losses import info_nce, posterior
 
 Y_ENCODER_FACTOR = 0.05  # arXiv:2512.10942, table on the Y-Encoder's learning rate
@@ -21,7 +22,7 @@ TEXTS_AT_ONCE = 128
 Gather = Callable[[Tensor, Tensor, Tensor, list[str]], tuple[Tensor, Tensor, Tensor]]
 
 
-class ContrastiveArm(nn.Module):
+class ContrastiveArm(Arm):
     """Predictor, Y-Encoder and temperature, trained on a mixture of sources.
 
     With `y_encoder_factor` 0 the Y-Encoder rests, and its embeddings are computed once a text: a step on captions then
@@ -32,20 +33,16 @@ class ContrastiveArm(nn.Module):
         self, model: VLJEPA, mixture: Batches, seed: int, validation: Callable[[], dict[str, float]],
         y_encoder_factor: float = Y_ENCODER_FACTOR,
     ) -> None:
-        super().__init__()
+        super().__init__(validation)
         self.predictor, self.y_encoder = model.predictor.requires_grad_(True), model.y_encoder.requires_grad_(True)
         # the word embeddings stay: questions are few, and words they lack should keep their meaning
         self.predictor.embed_tokens.requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.tensor(0.05).log())
         self.log_answer_temperature = nn.Parameter(torch.tensor(0.05).log())  # few answers need other contrasts
-        self._factor, self._seed, self._mixture, self._validation = y_encoder_factor, seed, mixture, validation
+        self._factor, self._seed, self._mixture = y_encoder_factor, seed, mixture
         self._known: dict[str, Tensor] = {}  # embeddings of texts, kept while the Y-Encoder rests
         self.gather: Gather | None = None  # set where several processes share a batch
         self._model = (model,)  # in a tuple, so that its frozen parts are not saved with the arm
-
-    def module(self) -> nn.Module:
-        """What is saved and restored."""
-        return self
 
     def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
         """The predictor at the full rate, the Y-Encoder at a twentieth of it, or resting."""
@@ -103,10 +100,6 @@ class ContrastiveArm(nn.Module):
             if new := [text for text in dict.fromkeys(texts) if text not in self._known]:
                 self._known |= dict(zip(new, self.embed_texts(new), strict=True))
             return torch.stack([self._known[text] for text in texts])
-
-    def validate(self) -> dict[str, float]:
-        """Whatever the recipe measures on held-out photos."""
-        return self._validation()
 
 
 def _keys(texts: list[str], owners: Tensor) -> list[str]:

@@ -5,18 +5,19 @@ decoder is given means of a photo's captions where there are several, and noise 
 embeddings bridging to images is CapDec's idea (Nukrai et al., arXiv:2211.00575).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vljepa.model import VLJEPA
 from vljepa.text import TextTokenizer, pad
+from vljepa.train.loop import Arm
 from vljepa.y_decoder import END, START
 
 NOISE = 0.9  # the largest noise, as a length; predictions lie at cosines of 0.4 to 0.8 from their captions
@@ -34,17 +35,17 @@ def train_tokenizer(sentences: list[str], vocabulary: int) -> TextTokenizer:
     return TextTokenizer(tokenizer, None)
 
 
-class DecoderArm(nn.Module):
+class DecoderArm(Arm):
     """The Y-Decoder, trained on groups of sentences and the embeddings that the finished Y-Encoder gives them."""
 
     def __init__(
         self, model: VLJEPA, groups: list[list[str]], batch_size: int, seed: int,
         validation: Callable[[], dict[str, float]], embeddings: Float[np.ndarray, "sentences dim"],
     ) -> None:
-        super().__init__()
+        super().__init__(validation)
         assert model.y_decoder is not None and model.decoder_tokenizer is not None
         self.y_decoder = model.y_decoder.requires_grad_(True)
-        self._device, self._batch_size, self._seed, self._validation = model.device, batch_size, seed, validation
+        self._device, self._batch_size, self._seed = model.device, batch_size, seed
         sentences = [s for group in groups for s in group]
         limit = model.y_decoder.config.max_tokens - 2
         self._ids = [[START, *ids[:limit], END] for ids in model.decoder_tokenizer.ids(sentences)]
@@ -56,14 +57,6 @@ class DecoderArm(nn.Module):
         # photos with several captions teach what to say of a *prediction*: show them more often
         weight = np.where(sizes[self._group_of] > 1, 3.0, 1.0)
         self._share = np.cumsum(weight / weight.sum())
-
-    def module(self) -> nn.Module:
-        """What is saved and restored."""
-        return self
-
-    def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
-        """All of the decoder at one rate."""
-        yield list(self.y_decoder.parameters()), 1.0
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
         """Cross-entropy of sentences given noisy embeddings of themselves or of their group."""
@@ -87,7 +80,3 @@ class DecoderArm(nn.Module):
         size = rng.random((len(chosen), 1)) * NOISE / np.sqrt(own.shape[1])
         noise = rng.standard_normal(own.shape) * size
         return F.normalize(clean + torch.from_numpy(noise.astype(np.float32)), dim=-1)
-
-    def validate(self) -> dict[str, float]:
-        """Whatever the recipe measures on held-out photos."""
-        return self._validation()

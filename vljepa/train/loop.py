@@ -3,10 +3,11 @@
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,19 +35,27 @@ class Schedule:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
 
 
-@runtime_checkable
-class Arm(Protocol):
-    """What is trained: its parameters by group, its loss on the batch of a step, and what it logs."""
+class Arm(nn.Module, ABC):
+    """What is trained: its parameters by group, its loss on the batch of a step, and what `validation` tells the log.
 
-    def module(self) -> nn.Module: ...
+    What it is made of is saved and restored as a whole.
+    """
+
+    def __init__(self, validation: Callable[[], dict[str, float]]) -> None:
+        super().__init__()
+        self._validation = validation
 
     def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
-        """Parameters with the factor on the learning rate that they get."""
+        """Parameters with the factor on the learning rate that they get: all that train, at one rate."""
+        yield [parameter for parameter in self.parameters() if parameter.requires_grad], 1.0
 
+    @abstractmethod
     def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
         """The loss on the batch of `step`, and what else the log should say."""
 
-    def validate(self) -> dict[str, float]: ...
+    def validate(self) -> dict[str, float]:
+        """Whatever the recipe measures on what is held out."""
+        return self._validation()
 
 
 class Alone:
@@ -87,13 +96,13 @@ def train(
     groups = [{"params": list(p), "factor": factor} for p, factor in arm.groups()]
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=schedule.weight_decay)
     state_path = folder / f"{name}.state.pt"
-    mean = _Mean(arm.module(), schedule.mean) if schedule.mean else None
-    start = _restore(processes, arm.module(), optimiser, state_path, mean)
+    mean = _Mean(arm, schedule.mean) if schedule.mean else None
+    start = _restore(processes, arm, optimiser, state_path, mean)
     first = processes.rank == 0  # it alone writes
     log = _Log(folder / f"{name}.log.jsonl", start, tensorboard) if first else None
     end = schedule.steps if schedule.stop is None else schedule.stop
     bar = tqdm(range(start, end), initial=start, total=end, desc=name, mininterval=5.0, disable=not first)
-    arm.module().train()
+    arm.train()
     for step in bar:
         # dropout too is the same after a resume, and differs between processes
         torch.manual_seed(step * processes.world + processes.rank)
@@ -103,7 +112,7 @@ def train(
             loss, said = loss_of(step)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        processes.clip(arm.module())
+        processes.clip(arm)
         optimiser.step()
         if mean is not None:
             mean.update(step)
@@ -115,10 +124,10 @@ def train(
             log.write(step, said)
         bar.set_postfix({k: f"{v:.3f}" for k, v in said.items() if isinstance(v, float)}, refresh=False)
         if last or (step + 1) % schedule.save_every == 0:
-            _save(processes, arm.module(), optimiser, step + 1, state_path, mean)
+            _save(processes, arm, optimiser, step + 1, state_path, mean)
     if mean is not None:
         mean.settle()
-    arm.module().eval()
+    arm.eval()
 
 
 class _Mean:
@@ -144,9 +153,9 @@ class _Mean:
 
 
 def _validated(arm: Arm) -> dict[str, float]:
-    arm.module().eval()
+    arm.eval()
     said = arm.validate()
-    arm.module().train()
+    arm.train()
     return said
 
 

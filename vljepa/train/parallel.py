@@ -51,7 +51,7 @@ class Parallel(Alone):
         if self.strategy == "ddp":
             # a step uses one of the two temperatures, and DDP must know that the other gets no gradient
             return DistributedDataParallel(_Step(arm), find_unused_parameters=True)
-        for part in arm.module().children():
+        for part in arm.children():
             self._shard(part)
         return arm.loss
 
@@ -107,7 +107,7 @@ class _Step(nn.Module):
 
     def __init__(self, arm: Arm) -> None:
         super().__init__()
-        self.arm, self._loss = arm.module(), arm.loss
+        self.arm, self._loss = arm, arm.loss
 
     def forward(self, step: int) -> tuple[Tensor, dict[str, Any]]:
         return self._loss(step)

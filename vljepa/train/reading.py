@@ -3,20 +3,21 @@
 In the mixture it hardly learns: while the blocks answer training questions by heart, nothing is left for it to say.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vljepa.colour_names import NAMES
 from vljepa.model import VLJEPA
 from vljepa.predictor import ColourReader, Predictor
 from vljepa.train.batches import Batch, Batches
+from vljepa.train.loop import Arm
 
 
-class ReaderArm(nn.Module):
+class ReaderArm(Arm):
     """Where to look for the thing that is asked for, what each name found there says, and when to say it at all.
 
     `colours` are questions whose candidates are the eleven `NAMES` in order, `others` anything that asks for no colour.
@@ -27,26 +28,18 @@ class ReaderArm(nn.Module):
         self, model: VLJEPA, colours: Batches, others: Batches, seed: int, temperature: float,
         validation: Callable[[], dict[str, float]],
     ) -> None:
-        super().__init__()
+        super().__init__(validation)
         assert isinstance(model.predictor, Predictor) and model.predictor.colours is not None
         model.predictor.requires_grad_(False).eval()
         self.reader: ColourReader = model.predictor.colours.requires_grad_(True)
         names = torch.from_numpy(model.embed_text(list(NAMES))).to(model.device)
         self.register_buffer("_answers", names, persistent=False)
-        self._colours, self._others, self._seed, self._validation = colours, others, seed, validation
+        self._colours, self._others, self._seed = colours, others, seed
         self._temperature, self._model = temperature, (model,)  # in a tuple: the rest of the model is not saved
         batches = [colours.at(seed, step)[1]() for step in range(8)]
         words = torch.cat([self._understood(batch)[1] for batch in batches]).float()
         self.reader.word_mean.copy_(words.mean(0))
         self.reader.word_std.copy_(words.std(0).clamp_min(1e-3))
-
-    def module(self) -> nn.Module:
-        """What is saved and restored."""
-        return self
-
-    def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
-        """The reader."""
-        yield list(self.reader.parameters()), 1.0
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, Any]]:
         """Cross-entropy of the names that are read, and of whether a colour is asked for."""
@@ -69,7 +62,3 @@ class ReaderArm(nn.Module):
         query = None if batch.queries is None else model.query_tokenizer(batch.queries)
         ids, mask = (None, None) if query is None else (t.to(model.device) for t in query)
         return model.predictor.understood(batch.visual_tokens.to(model.device, torch.float32), ids, mask)
-
-    def validate(self) -> dict[str, float]:
-        """Whatever the recipe measures on held-out photos."""
-        return self._validation()

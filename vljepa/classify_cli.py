@@ -1,6 +1,7 @@
 """`python -m vljepa classify`: which of some labels fits a video, as a whole and over time."""
 
 import argparse
+import os
 from pathlib import Path
 
 from vljepa.console import add_film_arguments, clock, columns, percent, print_json, watched_film
@@ -19,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Classify and print. ValueError for labels that cannot be used, VideoError for such a video."""
+    if args.csv is not None and not os.access(args.csv.parent, os.W_OK):  # better told before a long film than after it
+        raise ValueError(f"{args.csv} cannot be written: {args.csv.parent} is no folder that you may write in; name "
+                         "another file")
     film, span = watched_film(args)
     from vljepa.labels import classify
     from vljepa.texts import split_list

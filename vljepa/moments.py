@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from vljepa.analysis import CutSettings, build_tree, cut, end_s, spans
+from vljepa.analysis import CutSettings, boundary_s, build_tree, cut, end_s, spans
 from vljepa.readout import normalise
 from vljepa.segmentation import Segment
 from vljepa.stream import Trajectory
@@ -114,8 +114,7 @@ def nearest(
     for best, *others in ([ranked[i] for i in group] for group in groups):
         segment = segments[best]
         peak = segment.start + int(over_time[segment.start : segment.stop].argmax())
-        # the last steps' windows reach past the end, which was moved back
-        peak_s = min(float(trajectory.times_s[peak]), at[best][1])
+        peak_s = boundary_s(trajectory, peak)  # moved back like the segments' own bounds, so it lies between them
         moments.append(Moment(*at[best], peak_s, float(similarity[best]), [at[i] for i in others]))
     return Found(moments, trajectory.times_s, over_time)
 

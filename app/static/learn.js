@@ -47,6 +47,7 @@ class Learn {
   }
 
   show(part) {
+    this.alert.hidden = true;
     for (const article of this.articles) article.hidden = article.dataset.part !== part;
     for (const button of this.root.querySelectorAll('.vlj-part-button')) {
       const chosen = button.dataset.part === part;

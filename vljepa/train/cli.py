@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> None:
         train_paper(args, work, out)
     else:
         if args.data is None or not args.data.is_dir():
-            raise ValueError(f"training `everyday` needs --data, a folder laid out as the README says; got {args.data}")
+            got = "none was given" if args.data is None else f"{args.data} is no folder"
+            raise ValueError(f"training `everyday` needs --data, a folder laid out as the README says; {got}")
         from vljepa.train.everyday import train_everyday
 
         train_everyday(args.data, work, out)

@@ -62,7 +62,7 @@ def handlers(engine: Engine) -> dict[str, Handler]:
             raise CheckpointError(engine.closed_to_switch)
         if name not in PUBLIC and name not in {info.name for info in list_checkpoints()}:
             raise CheckpointError(f"there is no checkpoint {name!r} any more; choose another")
-        return {"job": engine.jobs.start(lambda job: _switch(job, engine, name)).token}
+        return {"job": engine.jobs.start(lambda job: switch_to(job, engine, name)).token}
 
     def switching(request: dict[str, Any]) -> dict[str, Any]:
         """How far a switch is."""
@@ -92,7 +92,8 @@ def name_in_use(engine: Engine) -> str:
     return engine.fingerprint.rpartition("-")[0]
 
 
-def _switch(job: Job, engine: Engine, name: str) -> str:
+def switch_to(job: Job, engine: Engine, name: str) -> str:
+    """Load a checkpoint, fetched first if it has to be, and use it; its name. CheckpointError says why it cannot be."""
     if not engine.switching.acquire(blocking=False):
         raise CheckpointError("another switch is under way: wait until it has ended")
     try:

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from app import learn_train
 from app.engine import Engine
 from app.learn_arms import Lesson
 from app.learn_three import Three
@@ -142,7 +143,7 @@ def handlers(engine: Engine, lesson: Lesson | None = None) -> dict[str, Handler]
 
     functions = (hello, walk, walk_own, walk_say, three_clip, three_paint, three_write, three_point, three_read,
                  three_features, compare, triplet, batch, collapse, shapes_map, puzzle, solve)
-    return {function.__name__: in_one_sentence(function) for function in functions}
+    return {function.__name__: in_one_sentence(function) for function in functions} | learn_train.handlers(engine)
 
 
 def whole(request: dict[str, Any], name: str) -> int:

@@ -185,6 +185,14 @@ def test_a_films_events_are_timed_and_its_rests_are_still():
         assert np.abs(np.diff(rest, axis=0)).mean() < np.abs(between[-1] - between[0]).mean()
 
 
+def test_scenes_follow_each_other_by_cuts_and_move_only_in_their_events():
+    made = scenes(4, 3, fps=10.0)
+    assert len(made.frames) == 90 and made.boundaries_s.tolist() == [3.0, 6.0] and len(made.motions) == 3
+    changed = np.abs(np.diff(made.frames.astype(int), axis=0)).mean((1, 2, 3))
+    assert changed[[29, 59]].min() > np.delete(changed, [29, 59]).max()
+    np.testing.assert_allclose(made.events_s, [[0.4, 1.6], [3.4, 4.6], [6.4, 7.6]])
+
+
 def test_every_plain_caption_is_known_and_every_word_is_in_the_vocabulary(many):
     plain, known = set(all_captions()), set(vocabulary())
     rng = np.random.default_rng(0)

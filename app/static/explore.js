@@ -54,6 +54,7 @@ class Explore {
     loadPlotly().catch((error) => this.complain(error)); // before the first film needs it
     document.addEventListener('vlj-open', () => this.openWanted());
     this.openWanted();
+    if (again.cut) this.store.change(again.cut);
     reopen(this.api);
   }
 
@@ -150,6 +151,7 @@ class Explore {
   openWanted() {
     const wanted = window.vljWanted;
     window.vljWanted = null;
+    if (wanted?.cut) this.store.change(wanted.cut);
     if (wanted) session.open(this.api, wanted, this.stream);
   }
 

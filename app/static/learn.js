@@ -4,13 +4,14 @@ import { Collapse } from './learn_collapse.js';
 import { Geometry } from './learn_geometry.js';
 import { InfoNCE } from './learn_infonce.js';
 import { Three } from './learn_three.js';
+import { Train } from './learn_train.js';
 import { World } from './learn_world.js';
 import { Walk } from './learn_walk.js';
 import { element } from './lib.js';
 import { Api } from './server.js';
 
 const KEY = 'vljepa.learn';
-const PARTS = { walk: Walk, three: Three, geometry: Geometry, infonce: InfoNCE, collapse: Collapse, world: World };
+const PARTS = { walk: Walk, three: Three, geometry: Geometry, infonce: InfoNCE, collapse: Collapse, world: World, train: Train };
 
 export function mount({ element: root, server }) {
   return new Learn(root.querySelector('.vlj-learn'), new Api(server));

@@ -31,7 +31,7 @@ from vljepa.shapes import clips, puzzles
 from vljepa.shapes.language import CAPTION_QUERY, all_captions, paraphrase
 from vljepa.train.contrastive import ContrastiveArm
 from vljepa.train.decoding import DecoderArm
-from vljepa.train.loop import Arm, timed_progress, train
+from vljepa.train.loop import Arm, timed_progress, train, training
 from vljepa.tubelet_vit import STEPS, TubeletXEncoder
 
 CPU = torch.device("cpu")
@@ -237,12 +237,17 @@ def ship_text_arm(
         parts = nn.ModuleDict({"predictor": made.predictor, "y_encoder": made.y_encoder})
         save_arm(out / "arms", name, parts)
         return
-    _add_readouts(made, pools[0], budget, work)
+    add_readouts(made, pools[0], budget, work)
     checkpoint.save(made, out / "shapes")
 
 
-def _add_readouts(model: VLJEPA, pool: Pool, budget: Budget, work: Path) -> None:
-    """The Y-Decoder, trained on text alone, the bank of plain captions, the shift between the cones, and the map."""
+def add_readouts(
+    model: VLJEPA, pool: Pool, budget: Budget, work: Path, between: Callable[[], object] = lambda: None
+) -> None:
+    """The Y-Decoder, trained on text alone, the bank of plain captions, the shift between the cones, and the map.
+
+    `between` is called between the decoder's steps.
+    """
     texts = list(all_captions())
     embedded = model.embed_text(texts)
     rng = np.random.default_rng(0)
@@ -250,7 +255,9 @@ def _add_readouts(model: VLJEPA, pool: Pool, budget: Budget, work: Path) -> None
     predicted = model.predict_windows(pool.tokens[sample].float(), CAPTION_QUERY)
     said = [paraphrase(*pool.scene(int(i)), rng) for i in sample]
     model.text_shift.copy_(torch.from_numpy(model.embed_text(said).mean(0) - predicted.mean(0)))
-    train(DecoderArm(model, [[t] for t in texts], 256, 0, dict, embedded), budget.decoder, work, "decoder", CPU)
+    arm = DecoderArm(model, [[t] for t in texts], 256, 0, dict, embedded)
+    for _ in training(arm, budget.decoder, work, "decoder", CPU):
+        between()
     model.requires_grad_(False).eval()
     kept = rng.permutation(len(texts))[:2400]
     model.bank = CaptionBank([texts[i] for i in kept], embedded[kept])

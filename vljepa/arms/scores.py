@@ -163,8 +163,13 @@ def reading_scores(reader: Reader, data: HeldOut, kinds: Sequence[str] | None = 
 
 def world_prediction(reader: Reader, data: HeldOut) -> dict[str, float]:
     """Percent of puzzles in which the right action is the best match of four, as texts and as clips."""
-    return {"text": _top1(reader.match_texts(data.pictures, data.texts), data),
+    return {"text": text_prediction(reader, data),
             "clip": _top1(reader.match_clips(data.pictures, data.candidates), data)}
+
+
+def text_prediction(reader: Reader, data: HeldOut) -> float:
+    """World prediction by texts alone."""
+    return _top1(reader.match_texts(data.pictures, data.texts), data)
 
 
 def vjepa_world_prediction(arm: VJEPAArm, data: HeldOut) -> dict[str, float]:

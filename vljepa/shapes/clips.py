@@ -125,6 +125,26 @@ def film(seed: int | list[int], events: int, fps: float = 12.0, unseen: bool = F
     return Film(np.concatenate(parts), fps, np.stack([starts, starts + seconds], axis=1), starts[1:], motions)
 
 
+def scenes(seed: int | list[int], count: int, fps: float = 12.0) -> Film:
+    """A film of `count` scenes of 3 s with cuts between them; in each an action begins after 0.4 s and takes 1.2 s."""
+    rng = np.random.default_rng(seed)
+    seconds, rest, pause = 1.2, 0.4, 1.4
+    long = round(fps * (rest + seconds + pause))
+    parts: list[np.ndarray] = []
+    motions: list[Motion] = []
+    for _ in range(count):
+        state = start_states(rng, 1, False)
+        can = possible(state, False)
+        can[:, REST] = False
+        action = draw_actions(rng, can)[:, 0]
+        motions.append(act(rng, before(state, action), action))
+        progress = _smooth((np.arange(long)[None] / fps - rest) / seconds)
+        parts.append(render(motions[-1], progress, _onwards(rng, random_view(rng, 1, 2), long))[0])
+    starts = np.arange(count) * long / fps
+    events_s = np.stack([starts + rest, starts + rest + seconds], axis=1)
+    return Film(np.concatenate(parts), fps, events_s, starts[1:], motions)
+
+
 def _onwards(rng: np.random.Generator, view: View, frames: int) -> View:
     """The view goes on from where it was to somewhere near."""
     goal = random_view(rng, 1, 2)

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ class Schedule:
     learning_rate: float
     warmup: float = 0.05
     weight_decay: float = 0.05
-    save_every: int = 50
+    save_every: int = 50  # 0: never, for runs that nobody will take up again
     validate_every: int = 50
     stop: int | None = None  # leave off at this step, before the rate has fallen to zero
     mean: float = 0.0  # what stays is an exponential mean of the weights with this decay a step; 0: the last weights
@@ -90,6 +90,18 @@ def train(
     Writes `folder/NAME.state.pt` (weights, optimiser, step; read as tensors only) and `folder/NAME.log.jsonl`, and the
     log's numbers for TensorBoard into a folder if one is given. ValueError if that is not installed.
     """
+    for _ in training(arm, schedule, folder, name, device, processes, tensorboard):
+        pass
+
+
+def training(
+    arm: Arm, schedule: Schedule, folder: Path, name: str, device: torch.device, processes: Alone | None = None,
+    tensorboard: Path | None = None,
+) -> Generator[tuple[int, dict[str, Any]], None, None]:
+    """`train`, one step for each time that it is asked: yields the step that was taken and what the log says of it.
+
+    Who asks no more pauses it, who closes it stops it; the arm then stays as it is, ready to be used.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     processes = processes or Alone()
     loss_of = processes.wrap(arm)  # before the optimiser: it may replace parameters
@@ -103,31 +115,34 @@ def train(
     end = schedule.steps if schedule.stop is None else schedule.stop
     bar = tqdm(range(start, end), initial=start, total=end, desc=name, mininterval=5.0, disable=not first)
     arm.train()
-    for step in bar:
-        # dropout too is the same after a resume, and differs between processes
-        torch.manual_seed(step * processes.world + processes.rank)
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate(step) * group["factor"]
-        with torch.autocast(device.type, torch.bfloat16):
-            loss, said = loss_of(step)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        processes.clip(arm)
-        optimiser.step()
+    try:
+        for step in bar:
+            # dropout too is the same after a resume, and differs between processes
+            torch.manual_seed(step * processes.world + processes.rank)
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.rate(step) * group["factor"]
+            with torch.autocast(device.type, torch.bfloat16):
+                loss, said = loss_of(step)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            processes.clip(arm)
+            optimiser.step()
+            if mean is not None:
+                mean.update(step)
+            said = {"loss": loss.item(), **said}
+            last = step + 1 == end
+            if last or (step + 1) % schedule.validate_every == 0:
+                said |= _validated(arm)
+            if log is not None:
+                log.write(step, said)
+            bar.set_postfix({k: f"{v:.3f}" for k, v in said.items() if isinstance(v, float)}, refresh=False)
+            if schedule.save_every and (last or (step + 1) % schedule.save_every == 0):
+                _save(processes, arm, optimiser, step + 1, state_path, mean)
+            yield step, said
+    finally:
         if mean is not None:
-            mean.update(step)
-        said = {"loss": loss.item(), **said}
-        last = step + 1 == end
-        if last or (step + 1) % schedule.validate_every == 0:
-            said |= _validated(arm)
-        if log is not None:
-            log.write(step, said)
-        bar.set_postfix({k: f"{v:.3f}" for k, v in said.items() if isinstance(v, float)}, refresh=False)
-        if last or (step + 1) % schedule.save_every == 0:
-            _save(processes, arm, optimiser, step + 1, state_path, mean)
-    if mean is not None:
-        mean.settle()
-    arm.eval()
+            mean.settle()
+        arm.eval()
 
 
 class _Mean:

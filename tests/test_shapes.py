@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vljepa.shapes import all_captions, before_after, captions, clips, film, puzzles, questions, vocabulary
+from vljepa.shapes import all_captions, before_after, captions, clips, film, puzzles, questions, scenes, vocabulary
 from vljepa.shapes.language import action_phrases, claims, words
 from vljepa.shapes.render import random_view, render
 from vljepa.shapes.world import (

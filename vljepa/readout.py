@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from safetensors.numpy import load_file, save_file
 
@@ -35,15 +36,15 @@ class CaptionBank:
 
     def nearest(self, embeddings: Float[np.ndarray, "batch dim"]) -> list[Caption]:
         """For each unit embedding, the stored sentence with the highest cosine."""
-        similarity = embeddings @ self.embeddings.T
+        similarity = _product(embeddings, self.embeddings.T)
         best = similarity.argmax(axis=1)
         return [Caption(self.texts[b], "bank", float(similarity[i, b])) for i, b in enumerate(best)]
 
     def project(self, embeddings: Float[np.ndarray, "batch dim"]) -> Float[np.ndarray, "batch dim"]:
         """Each unit embedding as the nearness-weighted mean of the bank's, at unit length."""
-        nearness = embeddings @ self.embeddings.T / PROJECTION_TEMPERATURE
+        nearness = _product(embeddings, self.embeddings.T) / PROJECTION_TEMPERATURE
         weights = np.exp(nearness - nearness.max(axis=1, keepdims=True))
-        return normalise(weights @ self.embeddings)
+        return normalise(_product(weights, self.embeddings))
 
     def save(self, folder: Path) -> None:
         """Write `bank.txt`, one sentence a line, and `bank.safetensors`."""
@@ -58,6 +59,13 @@ class CaptionBank:
         if len(texts) != len(embeddings):
             raise ValueError(f"bank.txt has {len(texts)} sentences but bank.safetensors {len(embeddings)} embeddings")
         return cls(texts, normalise(embeddings))
+
+
+def _product(
+    a: Float[np.ndarray, "rows inner"], b: Float[np.ndarray, "inner columns"]
+) -> Float[np.ndarray, "rows columns"]:
+    """`a @ b` by torch: numpy's threads would wait busily on the cores that the decoder is about to work on."""
+    return (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
 
 
 def normalise(vectors: Float[np.ndarray, "batch dim"]) -> Float[np.ndarray, "batch dim"]:

@@ -120,7 +120,6 @@ class Run:
                 self.state, self.error = "failed", f"The training ended unexpectedly ({self._last_words()})."
             self._wake()
             self._took_s = self._elapsed_s()
-            self.pace.keep(self._done, self._took_s)
             self._process.stdin.close()
         shutil.rmtree(self._work, ignore_errors=True)
 
@@ -134,6 +133,7 @@ class Run:
         elif kind == "ended":
             self.film = None if event["film"] is None else Path(event["film"])
             self.state = "stopped" if self.state == "stopping" else "done"
+            self.pace.keep(self._done, self._elapsed_s())  # before pages see the end, and ask how long the next will take
         if kind in SHOWN:
             self._events.append(event)
 

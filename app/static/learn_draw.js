@@ -4,8 +4,21 @@ import { element, svg, unpack } from './lib.js';
 
 const [RING, APART] = [9, 84]; // pixels: the radius of a ringed letter; how far two of them stand apart at least
 
-// Frames side by side in one picture; CSS steps through them.
+// Frames side by side in one picture, stepped through by one clock. An animation of CSS would have the browser compose the
+// page at every refresh, which without a GPU takes its share of the cores from what is shown.
 export function showStrip(node, source) { node.style.backgroundImage = `url("${source}")`; }
+
+const [FRAMES, FRAME_MS] = [8, 250];
+const still = matchMedia('(prefers-reduced-motion: reduce)');
+let frame = 0;
+
+setInterval(() => {
+  if (document.hidden || still.matches) return;
+  frame = (frame + 1) % FRAMES;
+  for (const strip of document.querySelectorAll('.vlj-learn .vlj-strip')) {
+    if (strip.offsetParent) strip.style.backgroundPositionX = `${100 * frame / (FRAMES - 1)}%`;
+  }
+}, FRAME_MS);
 
 export function showCost(list, { passes, mflop, ms }, how = 'passes through the model') {
   const rows = [[String(passes), how], [mflop >= 1000 ? `${(mflop / 1000).toFixed(1)} G` : `${mflop.toFixed(mflop < 10 ? 1 : 0)} M`, 'FLOPs'], [`${ms.toFixed(ms < 10 ? 1 : 0)} ms`, 'on this machine']];

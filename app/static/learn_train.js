@@ -115,7 +115,9 @@ export class Train {
       const { seconds, unknown } = await this.api.call('train_estimate', this.request);
       if (asked !== this.asked) return;
       said.dataset.wrong = 'false';
-      said.textContent = seconds === null ? `${holds}Measuring how fast this machine trains …` : `${holds}Takes ${about(seconds)} here${unknown ? ', and a last part that was never done here' : ''}.`;
+      // beside a run nothing is measured; how fast it goes can be read off the run itself
+      if (seconds === null && this.busy) said.textContent = holds;
+      else said.textContent = seconds === null ? `${holds}Measuring how fast this machine trains …` : `${holds}Takes ${about(seconds)} here${unknown ? ', and a last part that was never done here' : ''}.`;
       if (seconds === null && !this.busy) this.settling = setTimeout(() => this.estimate(), 1500);
     } catch (error) { this.wrong(error); }
   }
@@ -148,6 +150,7 @@ export class Train {
       try { localStorage.setItem(REINS, JSON.stringify({ run, key })); } catch { this.reins = { run, key }; }
       this.page.calm();
       await this.look();
+      this.settle();
       this.find('train-run').scrollIntoView({ behavior: 'smooth', block: 'nearest' });
     } catch (error) { this.page.complain(error); this.look(); }
   }

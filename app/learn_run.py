@@ -133,7 +133,7 @@ class Run:
         elif kind == "ended":
             self.film = None if event["film"] is None else Path(event["film"])
             self.state = "stopped" if self.state == "stopping" else "done"
-            self.pace.keep(self._done, self._elapsed_s())  # before pages see the end, and ask how long the next will take
+            self.pace.keep(self._done, self._elapsed_s())  # before pages see the end, and ask of the next one
         if kind in SHOWN:
             self._events.append(event)
 

@@ -1,4 +1,4 @@
-"""Train it yourself in a real browser: a run that is watched, paused, and opens in Explore as a checkpoint of its own."""
+"""Train it yourself in a real browser: a run is watched, paused, and opens in Explore as a checkpoint of its own."""
 
 import json
 import shutil

@@ -17,10 +17,12 @@ from playwright.sync_api import Page, expect
 from test_app import HOSTILE, film, landmarks, sound_only
 from test_live_engine import LiveColourModel
 
+from app.assets import STATIC
 from app.engine import Engine
 from app.server import serve
 from app.store import Store
 from sample_media import SampleFilm
+from vljepa.console import clock
 
 
 class WatchedModel(LiveColourModel):
@@ -487,3 +489,15 @@ def test_an_unknown_checkpoint_is_one_line_and_a_status():
     assert told.returncode == 1
     assert told.stderr.splitlines()[-1].startswith("error: no checkpoint named 'nonesuch'")
     assert "Traceback" not in told.stderr
+
+
+def test_the_page_and_the_command_line_round_a_time_alike(browser):
+    seconds = [*np.arange(0.0, 130.0, 0.0625).tolist(), *np.arange(3590.0, 3610.0, 0.01).tolist()]
+    page = browser.new_page()
+    page.goto("about:blank")
+    told = page.evaluate("""async ([source, seconds]) => {
+        const { clockTime } = await import('data:text/javascript,' + encodeURIComponent(source));
+        return seconds.map((second) => [clockTime(second, true), clockTime(second)]);
+    }""", [(STATIC / "lib.js").read_text(encoding="utf-8"), seconds])
+    page.close()
+    assert told == [[clock(second), clock(second)[:-2]] for second in seconds]

@@ -14,6 +14,7 @@ import pytest
 from vljepa.__main__ import main, table
 from vljepa.analysis import Analysis, CaptionedSegment, CutSettings
 from vljepa.bench_shared import write_video
+from vljepa.console import clock
 from vljepa.stream import Trajectory
 from vljepa.video import VideoInfo
 
@@ -63,7 +64,7 @@ def test_analyze_prints_a_table_and_writes_every_file(analysed: Analysed, video:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["start", "end", "sim", "caption"]
-    assert lines[1].split()[:2] == ["0.00", lines[2].split()[0]]
+    assert lines[1].split()[:2] == ["0:00.0", lines[2].split()[0]]
     assert "Traceback" not in done.stderr
     assert {p.name for p in out.iterdir()} == EXPORTED
     read = json.loads((out / "analysis.json").read_text(encoding="utf-8"))
@@ -217,8 +218,15 @@ def test_the_table_fits_the_terminal_and_keeps_every_word() -> None:
         text = table(analysis, width)
         assert max(map(len, text.splitlines())) <= max(40, min(width, 120))
         assert words in " ".join(text.split())
-        assert "1:02:05.50" in text
-        assert "1:00.00" in text
+        assert "1:02:05.5" in text
+        assert "1:00.0" in text
+
+
+@pytest.mark.parametrize(("seconds", "told"), [
+    (0.0, "0:00.0"), (3.25, "0:03.3"), (3.875, "0:03.9"), (3.94, "0:03.9"), (9.97, "0:10.0"), (59.94, "0:59.9"),
+    (59.96, "1:00.0"), (754.05, "12:34.1"), (3599.99, "1:00:00.0"), (3725.5, "1:02:05.5")])
+def test_times_are_rounded_to_the_tenth(seconds: float, told: str) -> None:
+    assert clock(seconds) == told
 
 
 def test_a_photo_is_a_film_of_one_frame(smoke: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,12 +54,12 @@ class Progress:
 
 
 def clock(seconds: float) -> str:
-    """Hours and minutes only where there are any: 3.25, 2:03.25, 1:02:03.25."""
-    minutes, hundredths = divmod(round(seconds * 100), 6000)
+    """To the nearest tenth, as `clockTime` of the app: 0:03.3, 2:03.3, 1:02:03.3; 59.96 s are 1:00.0."""
+    tenths = math.floor(seconds * 10 + 0.5)  # rounded before it is taken apart, or there were an 0:60.0
+    minutes, seconds = divmod(tenths // 10, 60)
     hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes:02}:{hundredths / 100:05.2f}"
-    return f"{minutes}:{hundredths / 100:05.2f}" if minutes else f"{hundredths / 100:.2f}"
+    whole = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{whole}:{seconds:02}.{tenths % 10}"
 
 
 def add_film_arguments(parser: argparse.ArgumentParser) -> None:

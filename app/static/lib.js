@@ -16,11 +16,14 @@ export function timeColour(fraction) {
   return `rgb(${from.map((value, i) => Math.round(value + (to[i] - value) * (fraction - a) / (b - a)))})`;
 }
 
+// Rounded to the tenth before it is taken apart, like `clock` of the command line: 59.96 s are 1:00.0. Without tenths it
+// is the second that has come, as on any player.
 export function clockTime(seconds, tenths = false) {
-  const whole = Math.floor(seconds + 1e-6);
+  const inTenths = Math.floor(seconds * 10 + 0.5);
+  const whole = Math.floor(inTenths / 10);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   const text = (h ? `${h}:${String(m).padStart(2, '0')}` : `${m}`) + `:${String(s).padStart(2, '0')}`;
-  return tenths ? `${text}.${Math.floor((seconds - whole) * 10 + 1e-6)}` : text;
+  return tenths ? `${text}.${inTenths % 10}` : text;
 }
 
 export function element(tag, className, text) {

@@ -396,16 +396,37 @@ def test_classify_on_the_command_line(smoke, video, tmp_path, monkeypatch, capsy
 
 @pytest.mark.parametrize(("words", "told"), [
     (["ask", "FILM", "--question", " "], "the question is empty"),
+    (["ask", "FILM", "--question", "what " * 300], "is too long"),
     (["ask", "none.mp4", "--question", "What?"], "does not exist"),
     (["ask", "FILM", "--question", "What?", "--answers", "dog"], "at least 2 different answers"),
-    (["ask", "FILM", "--question", "What?", "--from", "5", "--to", "2"], "the time range must lie within"),
+    (["ask", "FILM", "--question", "What?", "--from", "5", "--to", "2"], "--from must be before --to, got 5 and 2"),
+    (["ask", "FILM", "--question", "What?", "--to", "30"], "within the film's 0 to 20.0 s, got 0 to 30"),
     (["classify", "FILM", "--labels", "dog,dog"], "at least 2 different labels"),
-    (["classify", "FILM", "--labels", "dog,cat", "--from", "90"], "the time range must lie within"),
+    (["classify", "FILM", "--labels", ",", "--several"], "at least 1 different label"),
+    (["classify", "FILM", "--labels", "dog,cat", "--from", "90"], "within the film's 0 to 20.0 s, got 90 to its end"),
+    (["classify", "FILM", "--labels", "dog,cat", "--csv", "FOLDER"], "is a folder: give --csv a file"),
+    (["classify", "FILM", "--labels", "dog,cat", "--csv", "FOLDER/none/labels.csv"], "there is no folder"),
 ])
-def test_bad_words_are_one_line_and_status_two(smoke, video, cache, words, told, monkeypatch, capsys):
-    monkeypatch.setattr("vljepa.watched.FilmCache", lambda: cache)
-    assert main([*(str(video) if w == "FILM" else w for w in words), "--checkpoint", str(smoke)]) == 2
+def test_bad_words_are_one_line_before_the_film_is_watched(smoke, video, tmp_path, words, told, monkeypatch, capsys):
+    monkeypatch.setattr("vljepa.watched.watch", lambda *_, **__: pytest.fail("watched"))
+    given = [word.replace("FILM", str(video)).replace("FOLDER", str(tmp_path)) for word in words]
+    assert main([*given, "--checkpoint", str(smoke)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
     assert told in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_that_the_header_allows_and_the_film_does_not_is_told(smoke, video, cache, monkeypatch, capsys):
+    monkeypatch.setattr("vljepa.watched.FilmCache", lambda: cache)
+    assert main(["classify", str(video), "--labels", "dog,cat", "--to", "20.9", "--checkpoint", str(smoke)]) == 2
+    assert "the time range must lie within the video's 0 to 20.00 s" in capsys.readouterr().err
+
+
+def test_times_of_a_part_are_0_or_more(video, capsys):
+    for option in ("--from", "--to"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["ask", str(video), "--question", "What?", option, "-1"])
+        assert f"argument {option}: must be 0 seconds or more, got -1" in capsys.readouterr().err

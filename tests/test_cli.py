@@ -95,7 +95,11 @@ def test_the_cut_that_is_asked_for_is_made(
 @pytest.mark.parametrize(("words", "message"), [
     (["--query", ""], "the query is empty"), (["--query", "  "], "the query is empty"),
     (["--segments", "0"], "at least 1"), (["--segments", "two"], "invalid int value"), (["--every", "-3"], "above 0"),
-    (["--variance", "7"], "0 to 1"), (["--smooth", "nan"], "0 seconds or more"), (["--rate", "0"], "rate_hz must be"),
+    (["--every", "inf"], "above 0"), (["--variance", "7"], "--variance: must be a share, 0 to 1, got 7"),
+    (["--smooth", "nan"], "--smooth: must be 0 seconds or more, got nan"), (["--smooth", "-1"], "0 seconds or more"),
+    (["--min-length", "-1"], "--min-length: must be 0 seconds or more"), (["--rate", "fast"], "invalid float value"),
+    (["--rate", "0"], "--rate: must be 0.01 to 60 embeddings a second, got 0"), (["--rate", "61"], "0.01 to 60"),
+    (["--query", "what " * 300], "ask in fewer words"),
     (["--checkpoint", "nope"], "nope"), (["--readout", "oracle"], "invalid choice"),
     (["--every", "3", "--segments", "2"], "not allowed with"), (["--colour"], "unrecognized arguments"),
     (["--device", "toaster"], "toaster"),
@@ -125,6 +129,10 @@ def test_an_out_folder_that_cannot_be_is_told_before_the_video_is_read(
     (tmp_path / "file").write_text("x")
     assert "is a file" in failure(capsys, "analyze", video, "--out", tmp_path / "file")
     assert "cannot be made" in failure(capsys, "analyze", video, "--out", tmp_path / "file" / "below")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for refused in (tmp_path / "link", tmp_path / ("x" * 300), Path("/proc/self/out")):  # root may write anywhere else
+        assert "give --out a folder that you may write to" in failure(capsys, "analyze", video, "--out", refused)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(

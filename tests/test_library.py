@@ -154,8 +154,10 @@ def test_moments_like_a_moment_leave_itself_out(library):
     assert hits[0].video == "/y.mp4"
     assert hits[0].similarity == pytest.approx(1.0, abs=1e-5)
     assert ("/x.mp4", 0.0) not in {(h.video, h.start_s) for h in hits}
-    with pytest.raises(ValueError, match=r"holds nothing of /z\.mp4"):
+    with pytest.raises(ValueError, match=r"/z\.mp4 is not in the library"):
         library.similar("/z.mp4", (0.0, 1.0))
+    with pytest.raises(ValueError, match=r"within the 0 to 2\.0 s of /x\.mp4.* got 3 s to 4 s"):
+        library.similar("/x.mp4", (3.0, 4.0))
 
 
 def test_what_is_added_is_found_at_once_and_threads_may_search(library):
@@ -350,7 +352,10 @@ def test_index_and_search_on_the_command_line(smoke, videos, tmp_path, capsys):
     assert main(["index", str(videos), "--library", str(path), "--checkpoint", str(smoke)]) == 2
     told = capsys.readouterr()
     assert "3 indexed, 0 unchanged" in told.out
-    assert "broken.mp4 is not a video" in told.err
+    [broken] = [line for line in told.err.splitlines() if line.startswith("not indexed")]
+    assert broken.startswith(f"not indexed: {videos / 'broken.mp4'} is not a video")
+    assert broken.count("broken.mp4") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["a.library"]
     assert told.err.splitlines()[-1].startswith("error: 1 file(s) could not be read")
     assert main(["search", str(path), "a red ball", "--json", "--checkpoint", str(smoke)]) == 0
     hits = json.loads(capsys.readouterr().out)
@@ -360,6 +365,13 @@ def test_index_and_search_on_the_command_line(smoke, videos, tmp_path, capsys):
     assert main(["search", str(path), "--like", hits[0]["video"], "--to", "1"]) == 0
     assert "video" in capsys.readouterr().out
     for words, said in ((["search", str(path), " "], "the text to find is empty"),
+                        (["search", str(path), "--like", "none.mp4"], "none.mp4 is not in the library"),
+                        (["search", str(path), "--like", hits[0]["video"], "--from", "60"], ".mp4, and end after its "
+                         "beginning, got 60 s to the end"),
+                        (["search", str(path), "--like", hits[0]["video"], "--from", "2", "--to", "1"],
+                         "--from must be before --to, got 2 and 1"),
+                        (["index", str(videos), "--library", str(tmp_path)], "is not a library"),
+                        (["index", str(videos), "--library", str(path / "below")], "give --library a folder"),
                         (["search", str(path)], "give a text"),
                         (["index", str(videos), "--library", str(path), "--checkpoint", str(smoke), "--rate", "2"],
                          "was made with the settings")):

@@ -4,6 +4,7 @@ Everything heavy is imported by the command that needs it, so that help and mist
 """
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 # read when numpy is imported: its own threads wait busily after each product, on the cores that torch's work on
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from vljepa.console import Progress, check_device, check_source, clock
-from vljepa.errors import ExportError, VLJEPAError
+from vljepa.console import Progress, check_device, check_folder, check_source, clock, count, number, rate, seconds
+from vljepa.errors import VLJEPAError
 
 if TYPE_CHECKING:
     from vljepa.analysis import Analysis, CutSettings
@@ -92,18 +93,21 @@ def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
     parser.add_argument("--checkpoint", metavar="NAME", default="everyday",
                         help="name or folder of a checkpoint (default: %(default)s; see `checkpoints`)")
-    parser.add_argument("--rate", metavar="HZ", type=float, help="embeddings a second (default: the checkpoint's, 4)")
+    parser.add_argument("--rate", metavar="HZ", type=rate, help="embeddings a second (default: the checkpoint's, 4)")
     parser.add_argument("--query", metavar="TEXT", help="what to ask of the video (default: ask for a caption)")
     parser.add_argument("--readout", choices=("decoder", "bank"), help="write each caption, or pick it from stored "
                                                                        "sentences (default: decoder)")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, ... (default: a GPU if there is one)")
     cut = parser.add_argument_group("where to cut (default: decide by the video itself)").add_mutually_exclusive_group()
-    cut.add_argument("--every", metavar="SECONDS", type=float, help="a segment every so many seconds on average")
-    cut.add_argument("--segments", metavar="N", type=int, help="exactly N segments, or fewer by --min-length")
-    cut.add_argument("--variance", metavar="V", type=float, help="as few segments as leave at most this share of the "
-                                                                 "variance inside them, 0 to 1; 0.25 is a good start")
-    parser.add_argument("--smooth", metavar="S", type=float, help="average over S seconds before cutting (default: 0)")
-    parser.add_argument("--min-length", metavar="S", type=float, help="merge segments shorter than S seconds into a "
+    cut.add_argument("--every", metavar="SECONDS", type=number("seconds above 0", lambda s: 0 < s < math.inf),
+                     help="a segment every so many seconds on average")
+    cut.add_argument("--segments", metavar="N", type=count, help="exactly N segments, or fewer by --min-length")
+    cut.add_argument("--variance", metavar="V", type=number("a share, 0 to 1", lambda v: 0 <= v <= 1),
+                     help="as few segments as leave at most this share of the variance inside them, 0 to 1; 0.25 is a "
+                          "good start")
+    parser.add_argument("--smooth", metavar="S", type=seconds,
+                        help="average over S seconds before cutting (default: 0)")
+    parser.add_argument("--min-length", metavar="S", type=seconds, help="merge segments shorter than S seconds into a "
                         "neighbour (default: 1, but 0 with --segments or --every)")
     parser.add_argument("--decode-at", choices=("mean", "midpoint"), default="mean",
                         help="caption the mean of a segment or the moment in its middle (default: %(default)s)")
@@ -113,7 +117,7 @@ def _analyze(args: argparse.Namespace) -> None:
     if args.query is not None and not args.query.strip():
         raise ValueError("the query is empty: ask something, or leave out --query to get captions")
     check_source(args.video)
-    _check_folder(args.out)
+    check_folder(args.out, "--out")
     settings = _settings(args)
     from vljepa.analysis import analyze
     from vljepa.checkpoint import load
@@ -140,15 +144,6 @@ def _settings(args: argparse.Namespace) -> "CutSettings":
     min_length_s = args.min_length if args.min_length is not None else 0.0 if exact else CutSettings.min_length_s
     smoothing_s = CutSettings.smoothing_s if args.smooth is None else args.smooth
     return CutSettings(method, chosen.get(method), smoothing_s, min_length_s, args.decode_at)
-
-
-def _check_folder(folder: Path) -> None:
-    """Better refused now than after an hour of video."""
-    if folder.exists() and not folder.is_dir():
-        raise ExportError(f"{folder} is a file: give --out a folder")
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise ExportError(f"{folder} cannot be made or written to: give --out a folder that you may write to")
 
 
 def table(analysis: "Analysis", width: int) -> str:

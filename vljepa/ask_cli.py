@@ -1,8 +1,12 @@
 """`python -m vljepa ask`: a question about a video, with candidate answers or without."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from vljepa.console import add_film_arguments, clock, columns, percent, print_json, watched_film
+
+if TYPE_CHECKING:
+    from vljepa.model import VLJEPA
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +24,12 @@ def run(args: argparse.Namespace) -> None:
     """Ask and print. ValueError for a question or answers that cannot be used, VideoError for such a video."""
     if not args.question.strip():
         raise ValueError("the question is empty: ask something, such as \"What is the person doing?\"")
-    film, span = watched_film(args)
-    from vljepa.ask import ask
     from vljepa.texts import split_list
 
     answers = None if args.answers is None else split_list(args.answers)
+    film, span = watched_film(args, lambda model: _check(model, args.question, answers))
+    from vljepa.ask import ask
+
     reply = ask(film, args.question, answers, span, blank=args.blank, over_time=args.over_time)
     if args.json:
         return print_json(reply.to_dict())
@@ -41,3 +46,12 @@ def run(args: argparse.Namespace) -> None:
     for note in reply.notes:
         print(f"note: {note}")
     return None
+
+
+def _check(model: "VLJEPA", question: str, answers: list[str] | None) -> None:
+    from vljepa.ask import checked_question
+    from vljepa.texts import distinct_texts
+
+    checked_question(model, question)
+    if answers is not None:
+        distinct_texts(model, answers, "answer")

@@ -1,10 +1,9 @@
 """`python -m vljepa classify`: which of some labels fits a video, as a whole and over time."""
 
 import argparse
-import os
 from pathlib import Path
 
-from vljepa.console import add_film_arguments, clock, columns, percent, print_json, watched_film
+from vljepa.console import add_film_arguments, check_file, clock, columns, percent, print_json, watched_film
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,14 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Classify and print. ValueError for labels that cannot be used, VideoError for such a video."""
-    if args.csv is not None and not os.access(args.csv.parent, os.W_OK):  # better told before a long film than after it
-        raise ValueError(f"{args.csv} cannot be written: {args.csv.parent} is no folder that you may write in; name "
-                         "another file")
-    film, span = watched_film(args)
-    from vljepa.labels import classify
-    from vljepa.texts import split_list
+    if args.csv is not None:
+        check_file(args.csv, "--csv")
+    from vljepa.texts import distinct_texts, split_list
 
-    found = classify(film, split_list(args.labels), span, several=args.several)
+    labels, at_least = split_list(args.labels), 1 if args.several else 2
+    film, span = watched_film(args, lambda model: distinct_texts(model, labels, "label", at_least))
+    from vljepa.labels import classify
+
+    found = classify(film, labels, span, several=args.several)
     if args.csv is not None:
         args.csv.write_text(found.to_csv(), encoding="utf-8", newline="")
     if args.json:

@@ -1,14 +1,38 @@
-"""What the commands share: checks made before anything heavy is loaded, a progress bar, times, tables, JSON."""
+"""What the commands share: checks made before anything heavy is done, a progress bar, times, tables, JSON."""
 
 import argparse
 import json
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vljepa.errors import ExportError
+
 if TYPE_CHECKING:
+    from vljepa.model import VLJEPA
     from vljepa.watched import Span, Watched
+
+HEADER_SLACK_S = 1.0  # what a film's header may be wrong by; `steps_within` knows its end to the step
+
+
+def number(limits: str, allowed: Callable[[float], bool], kind: type = float) -> Callable[[str], Any]:
+    """An argparse type: a number that `allowed` takes. `limits` tells which those are, beside the option's name."""
+
+    def read(text: str) -> Any:
+        value = kind(text)
+        if not allowed(value):
+            raise argparse.ArgumentTypeError(f"must be {limits}, got {text}")
+        return value
+
+    read.__name__ = kind.__name__  # argparse says "invalid float value" by it
+    return read
+
+
+rate = number("0.01 to 60 embeddings a second", lambda hz: 0.01 <= hz <= 60)
+seconds = number("0 seconds or more", lambda s: 0 <= s < math.inf)
+count = number("a whole number of at least 1", lambda n: n >= 1, int)
 
 
 def check_source(video: str) -> None:
@@ -18,6 +42,29 @@ def check_source(video: str) -> None:
     if video.isdigit():
         raise ValueError(f"camera {video} has no end to wait for: record a clip and give its path")
     raise ValueError(f"{video} does not exist: check the path")
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """ExportError unless files can be written there; better told now than after an hour of video. Makes nothing."""
+    where = folder.absolute()
+    try:
+        if where.exists() and not where.is_dir():
+            raise ExportError(f"{folder} is a file: give {option} a folder")
+        nearest = next(path for path in (where, *where.parents) if path.exists() or path.is_symlink())
+        with tempfile.TemporaryFile(dir=nearest):  # nobody's permissions tell of a disk that is read-only or full
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ExportError(f"{folder} cannot be made or written to ({reason}): give {option} a folder that you may "
+                          "write to") from None
+
+
+def check_file(file: Path, option: str) -> None:
+    """ExportError unless that file can be written, into a folder that is there."""
+    if file.is_dir() or not file.parent.is_dir():
+        wrong = f"{file} is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise ExportError(f"{wrong}: give {option} a file in a folder that is there")
+    check_folder(file.parent, option)
 
 
 def check_device(device: str | None) -> None:
@@ -65,8 +112,9 @@ def clock(seconds: float) -> str:
 def add_film_arguments(parser: argparse.ArgumentParser) -> None:
     """The video, which part of it, by which checkpoint, and how to answer."""
     parser.add_argument("video", metavar="VIDEO", help="path or URL of a video")
-    parser.add_argument("--from", dest="from_s", metavar="S", type=float, help="begin there, in seconds (default: 0)")
-    parser.add_argument("--to", dest="to_s", metavar="S", type=float, help="stop there, in seconds (default: the end)")
+    parser.add_argument("--from", dest="from_s", metavar="S", type=seconds, help="begin there, in seconds (default: 0)")
+    parser.add_argument("--to", dest="to_s", metavar="S", type=seconds, help="stop there, in seconds (default: the "
+                                                                             "end)")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, to stdout")
     add_model_arguments(parser)
 
@@ -78,19 +126,42 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, ... (default: a GPU if there is one)")
 
 
-def watched_film(args: argparse.Namespace) -> "tuple[Watched, Span | None]":
-    """The film that `add_film_arguments` named, watched or taken from the cache, and the span that was asked for."""
+def watched_film(
+    args: argparse.Namespace, check: "Callable[[VLJEPA], object]"
+) -> "tuple[Watched, Span | None]":
+    """The film that `add_film_arguments` named, watched or taken from the cache, and the span that was asked for.
+
+    `check` is given the model before the film is watched, and raises what is wrong with the words that it will meet.
+    """
+    check_source(args.video)
+    check_span(args)
+    check_device(args.device)
     from vljepa.checkpoint import load
     from vljepa.watched import watch
 
-    check_source(args.video)
-    check_device(args.device)
     model = load(args.checkpoint, args.device)
+    check(model)
     with Progress() as progress:
         film = watch(model, args.video, progress=progress)
     if args.from_s is None and args.to_s is None:
         return film, None
     return film, (args.from_s or 0.0, film.end_s if args.to_s is None else args.to_s)
+
+
+def check_span(args: argparse.Namespace) -> None:
+    """ValueError unless --from and --to lie in the film, as far as its header tells, the one before the other."""
+    if args.from_s is None and args.to_s is None:
+        return
+    from vljepa.video import open_video
+
+    from_s, to_s = args.from_s or 0.0, args.to_s
+    if to_s is not None and from_s >= to_s:
+        raise ValueError(f"--from must be before --to, got {from_s:g} and {to_s:g}")
+    with open_video(args.video) as video:
+        end_s = video.info.seconds
+    if end_s > 0 and max(from_s, to_s or 0.0) > end_s + HEADER_SLACK_S:  # 0: a photo, or a header that does not tell
+        raise ValueError(f"--from and --to must lie within the film's 0 to {end_s:.1f} s, got {from_s:g} to "
+                         f"{'its end' if to_s is None else f'{to_s:g}'}")
 
 
 def print_json(value: Any) -> None:

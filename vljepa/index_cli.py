@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa.console import check_device
+from vljepa.console import check_device, check_folder, rate
 from vljepa.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the library's file, made if missing")
     parser.add_argument("--checkpoint", metavar="NAME", help="default: the one that the library was made with, or "
                                                              "everyday for a new one")
-    parser.add_argument("--rate", metavar="HZ", type=float, help="embeddings a second (default: the library's, or the "
-                                                                 "checkpoint's, 4)")
+    parser.add_argument("--rate", metavar="HZ", type=rate, help="embeddings a second (default: the library's, or the "
+                                                                "checkpoint's, 4)")
     parser.add_argument("--forget", action="store_true", help="take videos that are no longer there out of the library")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, ... (default: a GPU if there is one)")
     parser.add_argument("--engine", choices=("local", "ray"), default="local",
@@ -39,7 +39,10 @@ def run(args: argparse.Namespace) -> None:
     from vljepa.checkpoint import load
     from vljepa.library import Library
 
-    checkpoint = args.checkpoint or (Library(args.library).about.checkpoint if args.library.exists() else "everyday")
+    known = Library(args.library).about.checkpoint if args.library.exists() else None
+    if known is None:
+        check_folder(args.library.parent, "--library")
+    checkpoint = args.checkpoint or known or "everyday"
     model = load(checkpoint, args.device)
     library, rate_hz = open_or_create(args.library, model, args.rate)
     engine = _engine(args, checkpoint, model, rate_hz)
@@ -67,7 +70,9 @@ def _tell(outcome: "Outcome", counts: tuple[int, int, int], path: Path) -> None:
         print(f"warning: {missing} is no longer there; it stays in the library unless you add --forget",
               file=sys.stderr)
     for file, reason in sorted(outcome.broken.items()):
-        print(f"not indexed: {file}: {reason}", file=sys.stderr)
+        name = Path(file).name
+        told = reason.removeprefix(name) if reason.startswith(f"{name} ") else f": {reason}"  # named once is enough
+        print(f"not indexed: {file}{told}", file=sys.stderr)
     if outcome.broken:
         raise LibraryError(f"{len(outcome.broken)} file(s) could not be read and are named above; everything else is "
                            "in the library")

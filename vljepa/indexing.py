@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -231,6 +231,12 @@ def _alone(path: Path) -> Iterator[None]:
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         with lock.acquire(timeout=0.2):
-            yield
+            try:
+                yield
+            finally:
+                # One who waits for it in this very moment may get in beside another: then the work is done twice, and
+                # the library's transactions keep it whole.
+                with suppress(OSError):  # Windows removes no file that is open
+                    Path(lock.lock_file).unlink()
     except Timeout:
         raise LibraryError(f"another process is indexing into {path}: wait until it has finished") from None

@@ -8,6 +8,7 @@ a library can be searched while it grows.
 
 import contextlib
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -171,8 +172,13 @@ class Library:
             rows = database.execute(
                 "SELECT embedding, least(end_s, ?) - greatest(start_s, ?) FROM moments "
                 "WHERE path = ? AND start_s < ? AND end_s > ?", [span[1], span[0], video, span[1], span[0]]).fetchall()
+            known = database.execute("SELECT seconds FROM videos WHERE path = ? AND error IS NULL", [video]).fetchone()
+        if known is None:
+            raise ValueError(f"{video} is not in the library: give the path of a video that was indexed into it")
         if not rows:
-            raise ValueError(f"the library holds nothing of {video} from {span[0]:g} to {span[1]:g} s")
+            until = "the end" if span[1] == math.inf else f"{span[1]:g} s"
+            raise ValueError(f"the part must begin within the 0 to {known[0]:.1f} s of {video}, and end after its "
+                             f"beginning, got {span[0]:g} s to {until}")
         weights = np.array([seconds for _, seconds in rows])[:, None]
         sought = normalise((np.array([vector for vector, _ in rows]) * weights).sum(axis=0, keepdims=True))[0]
         return self.nearest(sought, most, leave_out=(video, span))

@@ -1,10 +1,11 @@
 """`python -m vljepa search`: moments in a library of videos, by a text or by another moment."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa.console import check_device, clock, columns, print_json
+from vljepa.console import check_device, clock, columns, count, print_json, seconds
 
 if TYPE_CHECKING:
     from vljepa.library import Hit, Library
@@ -15,9 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("library", metavar="PATH", type=Path, help="the library's file")
     parser.add_argument("text", metavar="TEXT", nargs="?", help="what to find")
     parser.add_argument("--like", metavar="VIDEO", help="instead of a text: what is like this video of the library")
-    parser.add_argument("--from", dest="from_s", metavar="S", type=float, default=0.0, help="with --like: from there")
-    parser.add_argument("--to", dest="to_s", metavar="S", type=float, default=1e9, help="with --like: up to there")
-    parser.add_argument("--most", metavar="N", type=int, default=10, help="moments to list (default: %(default)s)")
+    parser.add_argument("--from", dest="from_s", metavar="S", type=seconds, default=0.0, help="with --like: from "
+                        "there, in seconds (default: 0)")
+    parser.add_argument("--to", dest="to_s", metavar="S", type=seconds, default=math.inf, help="with --like: up to "
+                        "there (default: the end)")
+    parser.add_argument("--most", metavar="N", type=count, default=10, help="moments to list (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, to stdout")
     parser.add_argument("--checkpoint", metavar="NAME", help="default: the one that the library was made with")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, ... (default: a GPU if there is one)")
@@ -42,6 +45,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _hits(library: "Library", args: argparse.Namespace) -> "list[Hit]":
     if args.like is not None:
+        if args.from_s >= args.to_s:
+            raise ValueError(f"--from must be before --to, got {args.from_s:g} and {args.to_s:g}")
         return library.similar(str(Path(args.like).resolve()), (args.from_s, args.to_s), args.most)
     if not args.text.strip():
         raise ValueError("the text to find is empty: write something")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,24 @@ def test_no_file_of_a_checkpoint_is_a_pickle(smoke):
 def test_an_unknown_name_lists_what_there_is():
     with pytest.raises(CheckpointError, match=r"no checkpoint named 'everyting'.*checkpoints` lists them"):
         vljepa.load("everyting")
+
+
+def test_a_folder_without_a_checkpoint_says_what_is_missing(smoke, tmp_path, monkeypatch):
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    unfinished = tmp_path / "cache/checkpoints/unfinished"
+    unfinished.mkdir(parents=True)
+    shutil.copytree(smoke, tmp_path / "mine")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/config.json").write_text('{"model_type": "bert"}')
+    for name, told in (("unfinished", rf"the folder {unfinished} holds no checkpoint, for it has no config\.json"),
+                       (unfinished, "run that training again to finish it"), ("cache", "the folder cache holds no"),
+                       ("mine", r"a folder of that name here: write \./mine"),
+                       ("./mine/config.json", "is a file, and a checkpoint is a folder"),
+                       ("./other", "is not that of a vljepa checkpoint")):
+        with pytest.raises(CheckpointError, match=told):
+            vljepa.load(name)
+    assert checkpoint.found("./mine") == Path("mine")
 
 
 def test_a_missing_part_is_named(copy):

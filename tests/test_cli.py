@@ -135,6 +135,14 @@ def test_an_out_folder_that_cannot_be_is_told_before_the_video_is_read(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
 
 
+def test_a_place_for_a_checkpoint_is_tried_before_the_training(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").write_text("x")
+    for option in ("--out", "--work"):
+        words = ["train", "smoke", "--out", tmp_path / "out", "--work", tmp_path / "work", option, tmp_path / "file"]
+        assert f"is a file: give {option} a folder" in failure(capsys, *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     video: Path, smoke: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -51,7 +51,8 @@ def test_a_card_keeps_its_own_words_and_header(shelf, smoke, tmp_path):
 def test_what_cannot_be_shared_is_one_sentence(smoke, tmp_path, capsys):
     damaged = shutil.copytree(smoke, tmp_path / "damaged")
     (damaged / "predictor.safetensors").write_bytes(b"x")
-    for words, told in ((["nobody", "me/mine"], "there is no checkpoint 'nobody'"),
+    for words, told in ((["nobody", "me/mine"], "no checkpoint named 'nobody'"),
+                        ([str(tmp_path), "me/mine"], "holds no checkpoint, for it has no config.json"),
                         ([str(smoke), "mine"], "named USER/NAME, got 'mine'"),
                         ([str(damaged), "me/mine"], "predictor.safetensors")):
         assert main(["push", *words]) == 2

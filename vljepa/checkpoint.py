@@ -124,9 +124,7 @@ def describe(folder: Path, config: ModelConfig) -> dict[str, Any]:
 
 def save_calibration(calibration: Calibration, name: str | Path) -> Path:
     """Put a calibration into the checkpoint it was fitted to, and its checksum into `config.json`; returns its path."""
-    folder = find(name)
-    if folder is None:
-        raise CheckpointError(f"there is no checkpoint {str(name)!r} on this machine to calibrate")
+    folder = found(name)
     if calibration.fingerprint != _fingerprint(folder):
         raise CheckpointError(f"the weights in {folder} changed while they were calibrated; calibrate them again")
     calibration.save(folder)
@@ -168,8 +166,40 @@ def _roots() -> list[Path]:
 
 def find(name: str | Path) -> Path | None:
     """The folder of a checkpoint that is on this machine, by name or folder; None if there is none."""
-    folders = [Path(name)] if isinstance(name, Path) or os.sep in name else [root / name for root in _roots()]
-    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
+    return next((folder for folder in _places(name) if (folder / "config.json").is_file()), None)
+
+
+def found(name: str | Path) -> Path:
+    """What `find` finds; CheckpointError says what is missing there and what to do."""
+    folder = find(name)
+    if folder is None:
+        raise _missing(name)
+    return folder
+
+
+def _places(name: str | Path) -> list[Path]:
+    """Where a checkpoint may be: in the folder of that path or, of a mere name, in one of the roots."""
+    return [Path(name)] if isinstance(name, Path) or os.sep in name else [root / name for root in _roots()]
+
+
+def _missing(name: str | Path) -> CheckpointError:
+    """What to tell of a name or folder where there is no checkpoint."""
+    if (Path(name) / "config.json").is_file():  # else it would have been found
+        return CheckpointError(f"no checkpoint is named {str(name)!r}, but there is a folder of that name here: write "
+                               f".{os.sep}{name} to mean it")
+    for folder in (*_places(name), Path(name)):
+        if folder.is_dir():
+            return CheckpointError(f"the folder {folder} holds no checkpoint, for it has no config.json, which "
+                                   "training writes last: run that training again to finish it, or choose one that "
+                                   "`python -m vljepa checkpoints` lists")
+        if folder.is_file():
+            return CheckpointError(f"{folder} is a file, and a checkpoint is a folder: give the folder that holds "
+                                   "config.json")
+    from vljepa import public
+
+    known = ", ".join([*(info.name for info in list_checkpoints()), *public.PUBLIC])
+    return CheckpointError(
+        f"no checkpoint named {str(name)!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
 
 
 def check(folder: Path) -> tuple[ModelConfig, list[str]]:
@@ -191,9 +221,7 @@ def place(name: str | Path, device: str | None = None, dtype: torch.dtype | str 
         return public.prepare(str(name), device, dtype)
     if hub.is_repository(str(name)) and not Path(name).exists():
         return fetch_repository(str(name))
-    known = ", ".join([*(info.name for info in list_checkpoints()), *public.PUBLIC])
-    raise CheckpointError(
-        f"no checkpoint named {str(name)!r}; there is: {known}. `python -m vljepa checkpoints` lists them")
+    raise _missing(name)
 
 
 def fetch_repository(name: str, report: "Report | None" = None) -> Path:
@@ -211,6 +239,9 @@ def read_config(folder: Path) -> tuple[ModelConfig, dict[str, str]]:
     """What `config.json` says: the model, and the SHA-256 of each file; CheckpointError if it cannot be used."""
     try:
         described = json.loads((folder / "config.json").read_text())
+        if not {"model", "sha256"} <= set(described):
+            raise CheckpointError(f"{folder / 'config.json'} is not that of a vljepa checkpoint: give a folder that "
+                                  "`python -m vljepa train` wrote")
         return ModelConfig.from_dict(described["model"]), described["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / 'config.json'} cannot be used: {error}; fetch the checkpoint again") from None

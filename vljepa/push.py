@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa import hub
-from vljepa.checkpoint import check, find
+from vljepa.checkpoint import check, found
 from vljepa.config import ModelConfig
 from vljepa.errors import CheckpointError
 
@@ -32,10 +32,7 @@ def run(args: argparse.Namespace) -> None:
     """Upload and say where it is. CheckpointError if the checkpoint is not whole or the hub refuses."""
     if not hub.is_repository(args.repository):
         raise CheckpointError(f"a repository is named USER/NAME, got {args.repository!r}")
-    folder = find(args.checkpoint)
-    if folder is None:
-        raise CheckpointError(f"there is no checkpoint {args.checkpoint!r} on this machine: `python -m vljepa "
-                              "checkpoints` lists them")
+    folder = found(args.checkpoint)
     config, files = check(folder)
     with tempfile.TemporaryDirectory() as aside:
         staged = Path(aside)

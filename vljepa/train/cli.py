@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from vljepa.console import check_folder
 from vljepa.paths import cache_dir
 
 
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> None:
     """Train and say where the checkpoint is. ValueError if the data is missing or incomplete."""
     work = args.work or cache_dir() / "train" / args.recipe
     out = args.out or cache_dir() / "checkpoints" / args.recipe
+    check_folder(out, "--out")
+    check_folder(work, "--work")
     if args.recipe == "smoke":
         from vljepa.train.smoke import train_smoke
 

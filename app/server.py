@@ -1,6 +1,5 @@
 """Puts the page together and serves it: on this machine, to this machine, and asking nothing of any other."""
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,13 @@ from app.assets import plotly_path, publish, template
 from app.banner import banner
 from app.checkpoints import identity
 from app.engine import Engine
+from app.port import free_port
 from app.store import Store
 from app.views import file_url
 from sample_media import sample_films
 from vljepa.checkpoint import load
-from vljepa.errors import VLJEPAError
 from vljepa.paths import cache_dir
 
-FIRST_PORT, PORTS_TRIED = 7860, 20
 LARGEST_UPLOAD = "8gb"
 # only those that work; each has build() and a STYLE
 TABS = (("Live", live), ("Explore", explore), ("Ask", ask), ("Learn", learn))
@@ -77,26 +75,6 @@ def serve(engine: Engine, host: str, port: int | None, block: bool = True, allow
     if block:
         blocks.block_thread()
     return str(address)
-
-
-def free_port(host: str, port: int | None) -> int:
-    """`port` if it is free, or without a wish the first free one; VLJEPAError if there is none."""
-    wanted = range(FIRST_PORT, FIRST_PORT + PORTS_TRIED) if port is None else [port]
-    for candidate in wanted:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, candidate))
-            except PermissionError:
-                raise VLJEPAError(f"port {candidate} is reserved by the system; choose one above 1024") from None
-            except OSError as error:
-                if candidate == wanted[0] and port is None:
-                    print(f"Port {candidate} is in use; trying the next ones.", flush=True)
-                reason = error.strerror or str(error)
-                continue
-            return candidate
-    busy = f"port {port} on {host}" if port is not None else f"every port from {FIRST_PORT} to {wanted[-1]} on {host}"
-    raise VLJEPAError(f"{busy} cannot be used ({reason}); choose another with --port or leave it out")
 
 
 def theme() -> gr.themes.Base:

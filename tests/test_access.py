@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.__main__ import _parser
+from app.__main__ import _parser, main
 from app.access import check_host, is_this_machine, users
 from vljepa.errors import VLJEPAError
 
@@ -54,8 +55,28 @@ def test_the_app_refuses_at_once_on_the_command_line(monkeypatch):
     monkeypatch.delenv("VLJEPA_AUTH", raising=False)
     done = subprocess.run([sys.executable, "-m", "app", "--host", "0.0.0.0"], cwd=ROOT, capture_output=True, text=True,
                           check=False, timeout=120)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: 0.0.0.0 can be reached from other machines")
+
+
+def test_a_taken_port_is_told_before_the_model_is_loaded(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port), "--checkpoint", "nonesuch"]) == 2  # the port is looked at first
+    assert capsys.readouterr().err.startswith(f"error: port {port} on 127.0.0.1 cannot be used (")
+
+
+@pytest.mark.parametrize(("words", "told"), [(["--port", "70000"], "argument --port: must be 1 to 65535, got 70000"),
+                                             (["--prot", "7900"], "unrecognized arguments")])
+def test_a_mistake_on_the_apps_command_line_is_one_line_and_status_two(words, told, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert told in said
+    assert said.count("\n") == 1
 
 
 def test_the_container_starts_what_exists_for_those_who_have_a_password(tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from app.film import place_stream
 from app.jobs import Jobs
 from app.messages import in_one_sentence, sentence_for
 from app.playable import make_playable
-from app.server import free_port
+from app.port import free_port
 from app.store import Store, content_hash
 from sample_media import SampleFilm
 from visualizations.landmark_map import Landmarks
@@ -473,9 +473,11 @@ def test_a_busy_port_is_left_for_the_next_one_or_told(capsys, monkeypatch):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        monkeypatch.setattr("app.server.FIRST_PORT", port)
+        monkeypatch.setattr("app.port.FIRST_PORT", port)
         assert free_port("127.0.0.1", None) > port
         assert "in use" in capsys.readouterr().out
+        assert free_port("127.0.0.1", None, quiet=True) > port
+        assert capsys.readouterr().out == ""
         with pytest.raises(VLJEPAError, match=f"port {port} on 127.0.0.1 cannot be used"):
             free_port("127.0.0.1", port)
 

@@ -486,7 +486,7 @@ def test_the_command_starts_the_real_model_and_reads_a_sample_film(smoke, browse
 def test_an_unknown_checkpoint_is_one_line_and_a_status():
     command = [sys.executable, "-m", "app", "--checkpoint", "nonesuch"]
     told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
-    assert told.returncode == 1
+    assert told.returncode == 2
     assert told.stderr.splitlines()[-1].startswith("error: no checkpoint named 'nonesuch'")
     assert "Traceback" not in told.stderr
 

@@ -12,18 +12,30 @@ import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 # read when numpy is imported: its own threads wait busily after each product, on the cores that torch's work on
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from vljepa.console import Progress, check_device, check_folder, check_source, clock, count, number, rate, seconds
+from vljepa.console import (
+    INTERRUPTED,
+    Parser,
+    Progress,
+    check_device,
+    check_folder,
+    check_source,
+    clock,
+    count,
+    number,
+    rate,
+    seconds,
+    tell,
+)
 from vljepa.errors import VLJEPAError
 
 if TYPE_CHECKING:
     from vljepa.analysis import Analysis, CutSettings
 
-FAILED, INTERRUPTED = 2, 130  # exit statuses; 130 is what shells expect after Ctrl-C
 NARROWEST, WIDEST = 40, 120  # columns of the table
 # commands that live in a module of their own, as its `add_arguments(parser)` and `run(args)`
 DELEGATED = {
@@ -56,20 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails again
         return 0
     except (VLJEPAError, ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
-        return FAILED
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells mistakes in one line, like every other error here."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(FAILED, f"error: {message}; `{self.prog} --help` shows how\n")
+        return tell(error)
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m vljepa", description="VL-JEPA: watch a video, predict what could be said, say it once a scene.")
+    parser = Parser(
+        prog="python -m vljepa", description="VL-JEPA: watch a video, predict what could be said, say it once a scene.",
+        epilog="Exit status: 0 when done, 2 after an error, which is told in one line, 130 after Ctrl-C.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     analyze = commands.add_parser("analyze", help="cut a video into segments with a caption each, and export them")
     _add_analyze_arguments(analyze)

@@ -1,12 +1,13 @@
-"""What the commands share: checks made before anything heavy is done, a progress bar, times, tables, JSON."""
+"""What the commands and the app share: how they fail, checks made before anything heavy is done, times, tables."""
 
 import argparse
 import json
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vljepa.errors import ExportError
 
@@ -14,7 +15,21 @@ if TYPE_CHECKING:
     from vljepa.model import VLJEPA
     from vljepa.watched import Span, Watched
 
+FAILED, INTERRUPTED = 2, 130  # exit statuses; 130 is what shells expect after Ctrl-C
 HEADER_SLACK_S = 1.0  # what a film's header may be wrong by; `steps_within` knows its end to the step
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells mistakes in one line, like every other error here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"error: {message}; `{self.prog} --help` shows how\n")
+
+
+def tell(error: Exception) -> int:
+    """Print an error in one line and return its exit status."""
+    print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+    return FAILED
 
 
 def number(limits: str, allowed: Callable[[float], bool], kind: type = float) -> Callable[[str], Any]:

@@ -184,7 +184,8 @@ def cut_warning(trajectory: Trajectory, settings: CutSettings) -> str | None:
     wanted = _wanted_segments(settings, steps, trajectory.rate_hz)
     if wanted is None or wanted <= steps:
         return None
-    return f"{wanted} segments were asked for, but at {trajectory.rate_hz:g} Hz the video has only {steps} steps."
+    has = "one step" if steps == 1 else f"{steps} steps"
+    return f"{wanted} segments were asked for, but at {trajectory.rate_hz:g} Hz the video has only {has}."
 
 
 def spans(trajectory: Trajectory, segments: list[Segment]) -> list[tuple[float, float]]:

@@ -9,7 +9,7 @@ import { LibraryPanel } from './ask_library.js';
 import { LiveFollower, livePath } from './ask_live.js';
 import { StarMap } from './ask_map.js';
 import { EvidenceStrip } from './ask_strip.js';
-import { clockTime, element, indexAt, saveAs, showShare, unpack } from './lib.js';
+import { clockTime, element, indexAt, many, saveAs, showShare, unpack } from './lib.js';
 import { loadPlotly } from './map.js';
 import { Player } from './player.js';
 import { Api } from './server.js';
@@ -580,7 +580,7 @@ class Ask {
   }
 
   spoken(result) {
-    if (result.kind === 'search') return result.moments.length ? `Best at ${clockTime(result.moments[0].start_s)}. ${result.moments.length} moments.` : 'Nothing found.';
+    if (result.kind === 'search') return result.moments.length ? `Best at ${clockTime(result.moments[0].start_s)}. ${many(result.moments.length, 'moment')}.` : 'Nothing found.';
     const [best] = result.rows;
     return `${result.sure || !this.about.calibrated ? '' : 'Not sure, perhaps '}${best.text}. ${this.find('stretches').textContent}`;
   }

@@ -1,6 +1,6 @@
 // A library: many videos of a folder, searched at once. What is found opens here, at the right second.
 
-import { clockTime, element } from './lib.js';
+import { clockTime, element, many } from './lib.js';
 
 const POLL_MS = 300;
 
@@ -158,5 +158,3 @@ export class LibraryPanel {
     this.progress(null);
   }
 }
-
-const many = (count, what) => `${count.toLocaleString('en')} ${what}${count === 1 ? '' : 's'}`;

@@ -4,7 +4,7 @@ import { again, reopen } from './again.js';
 import { CaptionList } from './captions.js';
 import { Compare } from './compare.js';
 import { Controls } from './controls.js';
-import { clockTime, element, indexAt, saveAs, showShare, unpack } from './lib.js';
+import { clockTime, element, indexAt, many, saveAs, showShare, unpack } from './lib.js';
 import { MapView, loadPlotly } from './map.js';
 import { Player } from './player.js';
 import { Api } from './server.js';
@@ -232,7 +232,7 @@ class Explore {
     this.player.load(film.media);
     this.map.show(film);
     const size = film.width ? ` · ${film.width} × ${film.height}` : '';
-    this.find('meta').textContent = `${clockTime(film.seconds)}${size} · ${film.steps} embeddings`
+    this.find('meta').textContent = `${clockTime(film.seconds)}${size} · ${many(film.steps, 'embedding')}`
       + (film.query ? ` · query “${film.query}”` : '');
     if (film.warning) this.complain(new Error(film.warning), 'note');
     if (again.time) { this.player.seek(again.time); again.time = 0; }

@@ -1,7 +1,7 @@
 // The columns of "Three answers": each takes what its arm answered and shows as much of it as was there at a time.
 
 import { SmallMap, showCost } from './learn_draw.js';
-import { element, svg } from './lib.js';
+import { element, many, svg } from './lib.js';
 
 const FRAMES = 4; // of the painted part
 
@@ -27,7 +27,7 @@ class Answer {
     this.said = undefined;
     this.mark('');
     showCost(this.find('cost'), view, this.passes(view));
-    if (view.encoder) this.find('cost').append(element('small', 'vlj-quiet', `before it, the shared encoder: ${count(view.encoder.passes, 'pass', 'passes')}, ${view.encoder.mflop.toFixed(0)} MFLOPs, ${view.encoder.ms.toFixed(1)} ms`));
+    if (view.encoder) this.find('cost').append(element('small', 'vlj-quiet', `before it, the shared encoder: ${many(view.encoder.passes, 'pass', 'passes')}, ${view.encoder.mflop.toFixed(0)} MFLOPs, ${view.encoder.ms.toFixed(1)} ms`));
   }
 
   passes({ passes }) { return passes === 1 ? 'forward pass' : 'forward passes'; }
@@ -178,7 +178,7 @@ class Readout {
       item.append(element('span', '', text), element('b', '', cosine.toFixed(2)), element('i', right ? 'vlj-yes' : 'vlj-no', right ? '✓ true' : '✗ not so'));
       return item;
     }));
-    this.root.querySelector('small').textContent = `Reading took ${count(passes, 'pass', 'passes')}, ${mflop.toFixed(1)} MFLOPs and ${ms.toFixed(1)} ms more, only because you asked. ${truth_xy ? 'T on the map marks the truth.' : 'The map is of captions: an answer lies somewhere between them.'}`;
+    this.root.querySelector('small').textContent = `Reading took ${many(passes, 'pass', 'passes')}, ${mflop.toFixed(1)} MFLOPs and ${ms.toFixed(1)} ms more, only because you asked. ${truth_xy ? 'T on the map marks the truth.' : 'The map is of captions: an answer lies somewhere between them.'}`;
   }
 }
 
@@ -222,4 +222,3 @@ function mark(node, text, right) {
   node.classList.toggle('vlj-fails', right === false);
 }
 
-const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;

@@ -40,6 +40,9 @@ export function svg(tag, attributes = {}, text) {
   return made;
 }
 
+// "1 moment", "2 moments".
+export const many = (count, one, several = `${one}s`) => `${count.toLocaleString('en')} ${count === 1 ? one : several}`;
+
 // How far some work is: in its `stage` and on its bar, both in `box`.
 export function showShare(box, stage, fraction) {
   const percent = Math.round(100 * fraction);

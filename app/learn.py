@@ -1,5 +1,6 @@
 """The Learn tab: what a model should predict, to touch. Its parts, and the plain functions that its page calls."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ from app import learn_train
 from app.engine import Engine
 from app.learn_arms import Lesson
 from app.learn_three import Three
-from app.learn_walk import Walk
+from app.learn_walk import chosen, walks
 from app.messages import Handler, in_one_sentence
 from app.tab import tab
 from visualizations.landmark_map import place_text
 from vljepa.metrics import caption_tokens
 
 STYLE = "learn.css"
+MEASURED = Path(__file__).resolve().parent.parent / "benchmarks/text.json"
 MOST_SENTENCES, LONGEST = 8, 300
+# a sentence, the same said otherwise, and one of something else: what any sentence encoder should tell apart
+ORDINARY = ("the lamp is turned off", "the room goes dark", "a dog runs along the beach")
 # a sentence, the same said otherwise, and a hard negative: the first with two words exchanged
 TRIPLETS = (
     ("a dog chases a man", "a man is being chased by a dog", "a man chases a dog"),
@@ -57,12 +61,14 @@ def handlers(engine: Engine, lesson: Lesson | None = None) -> dict[str, Handler]
 
     `lesson` asks other arms than the shipped ones.
     """
-    lesson, walked = lesson or Lesson(), Walk(engine)
+    lesson, films = lesson or Lesson(), walks(engine)
     three = Three(lesson)
 
     def hello(_: dict[str, Any]) -> dict[str, Any]:
         """What the page needs once."""
-        return {"checkpoint": engine.model.name, "triplets": TRIPLETS, "limits": [MOST_SENTENCES, LONGEST]}
+        return {"checkpoint": engine.model.name, "ordinary": ORDINARY, "triplets": TRIPLETS,
+                "films": [{"name": name, "title": walk.sample.title} for name, walk in films.items()],
+                "measured": hard_negatives_passed(engine.model.name), "limits": [MOST_SENTENCES, LONGEST]}
 
     def shapes_map(_: dict[str, Any]) -> dict[str, Any]:
         """The map of the shapes world's sentences."""
@@ -101,17 +107,17 @@ def handlers(engine: Engine, lesson: Lesson | None = None) -> dict[str, Handler]
         return {"rows": [{"pair": float(a), "one": float(b), "other": float(c)} for a, b, c in
                          zip((one * other).sum(1), (one * negative).sum(1), (other * negative).sum(1), strict=True)]}
 
-    def walk(_: dict[str, Any]) -> dict[str, Any]:
+    def walk(request: dict[str, Any]) -> dict[str, Any]:
         """A sample film as the model watches it; how far that is, until it is done."""
-        return walked.view()
+        return chosen(films, request.get("film")).view()
 
     def walk_own(request: dict[str, Any]) -> dict[str, Any]:
         """The film cut at the student's boundaries."""
-        return walked.own(request.get("boundaries_s"))
+        return chosen(films, request.get("film")).own(request.get("boundaries_s"))
 
     def walk_say(request: dict[str, Any]) -> dict[str, Any]:
         """How near a sentence is to a part of the film."""
-        return walked.say(request.get("index"), request.get("text"))
+        return chosen(films, request.get("film")).say(request.get("index"), request.get("text"))
 
     def three_clip(request: dict[str, Any]) -> dict[str, Any]:
         """A clip and what can be asked of it."""
@@ -144,6 +150,15 @@ def handlers(engine: Engine, lesson: Lesson | None = None) -> dict[str, Handler]
     functions = (hello, walk, walk_own, walk_say, three_clip, three_paint, three_write, three_point, three_read,
                  three_features, compare, triplet, batch, collapse, shapes_map, puzzle, solve)
     return {function.__name__: in_one_sentence(function) for function in functions} | learn_train.handlers(engine)
+
+
+def hard_negatives_passed(checkpoint: str) -> dict[str, float] | None:
+    """Which `percent` `of` how many triplets with a hard negative the text encoder passes, from both sides, as
+    `python -m vljepa evaluate text` measured it; None for a checkpoint that was not measured."""
+    measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.is_file() else {}
+    if measured.get("checkpoint") != checkpoint:
+        return None
+    return {"percent": measured["y_encoder"]["all"]["both"], "of": sum(measured["triplets"].values())}
 
 
 def whole(request: dict[str, Any], name: str) -> int:

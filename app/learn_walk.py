@@ -1,4 +1,4 @@
-"""The walkthrough of the Learn tab: a sample film as VL-JEPA watches it; the student's own boundaries and words."""
+"""The walkthrough of the Learn tab: sample films as VL-JEPA watches them; the student's own boundaries and words."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from vljepa.analysis import CutSettings, spans
 from vljepa.metrics import boundary_f1
 from vljepa.segmentation import segments_between
 
-FILM = "slow"  # a sample film whose scenes dissolve into each other: to place their boundaries takes a thought
+FIRST = "short"  # the lesson begins with this film: the small model names what is to be seen in each of its scenes
 MOST_BOUNDARIES = 40
 LONGEST = 300  # characters of a sentence
 DIRECTIONS = 16  # of the embedding, that are drawn as stripes
@@ -25,20 +25,20 @@ CUT = CutSettings()
 
 
 class Walk:
-    """One film, watched once and kept; asked again and again by a page until it is there."""
+    """One sample film, watched once and kept; asked again and again by a page until it is there."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, sample: SampleFilm) -> None:
+        self.engine, self.sample = engine, sample
         self._job: Job | None = None
         self._by = ""  # the checkpoint that watches it
         self._told: dict[str, Any] | None = None
         self._lock = threading.Lock()
 
     def view(self) -> dict[str, Any]:
-        """How far the watching is, or all that the page shows. ValueError if there is no sample film."""
+        """How far the watching is, or all that the page shows. ValueError if it failed."""
         with self._lock:
             if self._job is None or self._job.error or self._job.cancelled or self._by != self.engine.fingerprint:
-                source = self.engine.sample(self.sample().name)
+                source = self.engine.sample(self.sample.name)
                 self._by, self._told = self.engine.fingerprint, None
                 self._job = self.engine.open(source, None, self.engine.model.config.rate_hz)
             job = self._job
@@ -94,15 +94,9 @@ class Walk:
             raise ValueError("the film is not watched yet: wait a moment")
         return job.result
 
-    def sample(self) -> SampleFilm:
-        """The sample film. ValueError if there is none."""
-        if not self.engine.samples:
-            raise ValueError("there is no sample film to watch: start the app with its sample films")
-        return next((film for film in self.engine.samples if film.name == FILM), self.engine.samples[0])
-
     def truth(self) -> list[dict[str, Any]]:
         """The scenes as they were made: seconds and a sentence each."""
-        scenes = json.loads(self.sample().truth.read_text(encoding="utf-8"))["scenes"]
+        scenes = json.loads(self.sample.truth.read_text(encoding="utf-8"))["scenes"]
         return [{"start_s": scene["start_s"], "caption": scene["caption"]} for scene in scenes]
 
     @property
@@ -120,14 +114,32 @@ class Walk:
                     for (start_s, end_s), caption, xy in
                     zip(spans(trajectory, found.segments), filter(None, found.captions),
                         place_stream(means, model.landmarks).xy.round(4).tolist(), strict=True)]
-        return {"done": True, "title": film.title, "media": file_url(film.media), "seconds": film.seconds,
-                "rate_hz": trajectory.rate_hz, "lag_s": trajectory.lag_s, "steps": len(trajectory.times_s),
+        return {"done": True, "name": self.sample.name, "title": film.title, "media": file_url(film.media),
+                "seconds": film.seconds, "rate_hz": trajectory.rate_hz, "lag_s": trajectory.lag_s,
+                "steps": len(trajectory.times_s),
                 "window": model.config.predictor.window_frames, "tokens": model.x_encoder.tokens_per_step,
                 "token_size": model.x_encoder.dim, "embedding_size": trajectory.embeddings.shape[1],
                 "stripes": packed(seen / (np.abs(seen).max() or 1.0)), "directions": seen.shape[1],
                 "xy": packed(film.place.xy), "landmarks": landmarks_view(model.landmarks),
                 "strength": packed(found.strength), "segments": segments, "truth": self.truth(),
                 "uniform": math.ceil(film.seconds)}
+
+
+def walks(engine: Engine) -> dict[str, Walk]:
+    """A walk for each sample film by its name, the one to begin with first."""
+    films = sorted(engine.samples, key=lambda film: film.name != FIRST)
+    return {film.name: Walk(engine, film) for film in films}
+
+
+def chosen(films: dict[str, Walk], name: Any) -> Walk:
+    """The walk of that name, or the first of all for None. ValueError if there is none."""
+    if not films:
+        raise ValueError("there is no sample film to watch: start the app with its sample films")
+    if name is None:
+        return next(iter(films.values()))
+    if not isinstance(name, str) or name not in films:
+        raise ValueError(f"there is no sample film called {name!r}; choose one of {', '.join(films)}")
+    return films[name]
 
 
 def checked(boundaries_s: Any, seconds: float) -> list[float]:

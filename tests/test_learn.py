@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from test_app import film
 
 from app.engine import Engine
-from app.learn import TRIPLETS, handlers, word_overlap
+from app.learn import TRIPLETS, handlers, hard_negatives_passed, word_overlap
 from app.server import serve
 from app.store import Store
 from sample_media import SampleFilm
@@ -27,8 +27,10 @@ SCENES = ({"start_s": 0.0, "caption": "All is red."}, {"start_s": 2.0, "caption"
 def engine_of(checkpoint: Path, root: Path) -> Engine:
     media, truth = root / "colours.mp4", root / "colours.json"
     truth.write_text(json.dumps({"scenes": SCENES}))
-    sample = SampleFilm("colours", "Three colours", film(media, size=(160, 120)), truth)
-    return Engine(load(checkpoint, "cpu"), "smoke-1", Store(root / "cache/explore"), [sample])
+    path = film(media, size=(160, 120))
+    samples = [SampleFilm(name, title, path, truth) for name, title in
+               (("again", "The same once more"), ("short", "Three colours"))]
+    return Engine(load(checkpoint, "cpu"), "smoke-1", Store(root / "cache/explore"), samples)
 
 
 def serve_smoke(checkpoint: Path, root: Path) -> None:
@@ -78,6 +80,13 @@ def test_the_film_is_watched_once_and_has_a_caption_for_each_part(ask):
     assert len(base64.b64decode(view["stripes"])) == 4 * view["directions"] * view["steps"]
 
 
+def test_the_lesson_begins_with_the_film_that_the_model_understands_and_offers_the_others(ask):
+    assert [film["name"] for film in ask["hello"]({})["films"]] == ["short", "again"]
+    assert walked(ask)["name"] == "short"
+    assert "no sample film called 'none'" in ask["walk"]({"film": "none"})["error"]
+    assert "not watched yet" in ask["walk_own"]({"film": "again", "boundaries_s": []})["error"], "each film by itself"
+
+
 def test_a_students_boundaries_are_scored_against_the_truth_and_each_part_is_read(ask):
     walked(ask)
     right = ask["walk_own"]({"boundaries_s": [4.2, 1.9]})
@@ -122,6 +131,44 @@ def test_boundaries_are_placed_moved_taken_away_and_compared(page):
     expect(handles).to_have_count(2)
 
 
+def test_another_film_is_watched_and_keeps_boundaries_of_its_own(page):
+    open_part(page, "Watch much")
+    handles = page.locator("[data-lane=own] .vlj-handle")
+    expect(page.locator("[data-lane=model] .vlj-part-bar").first).to_be_visible()
+    page.get_by_role("button", name="Boundary here").scroll_into_view_if_needed()
+    page.locator("[data-lane=own]").click(position={"x": 200, "y": 12})
+    expect(handles).to_have_count(1)
+    page.get_by_role("button", name="The same once more").click()
+    expect(page.get_by_role("button", name="The same once more")).to_have_attribute("aria-pressed", "true")
+    expect(handles).to_have_count(0)
+    page.get_by_role("button", name="Three colours").click()
+    expect(handles).to_have_count(1)
+
+
+def test_a_complaint_goes_when_something_went_well_after_it(page):
+    open_part(page, "Watch much")
+    page.get_by_role("button", name="How close?").click()
+    alert = page.locator(".vlj-learn .vlj-alert")
+    expect(alert).to_contain_text("Write a sentence first.")
+    page.get_by_role("button", name="Dismiss this message").locator("visible=true").click()
+    expect(alert).to_be_hidden()
+    page.get_by_role("button", name="How close?").click()
+    expect(alert).to_be_visible()
+    page.get_by_role("button", name="The same once more").click()
+    expect(alert).to_be_hidden()
+
+
+def test_the_chosen_part_is_in_sight_and_the_row_fades_where_it_goes_on(app, browser):
+    for page in visitor(app, browser, "learn", viewport={"width": 390, "height": 844}):
+        row = page.locator(".vlj-parts")
+        expect(row).to_have_attribute("data-more", "right")
+        page.get_by_role("tab", name="What happened?").click()
+        expect(row).to_have_attribute("data-more", "left right")
+        pill = page.get_by_role("tab", name="What happened?").bounding_box()
+        assert pill["x"] >= 36 and pill["x"] + pill["width"] <= 390 - 36, "clear of both fading ends"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_the_steps_light_up_what_they_tell_of_and_words_are_compared(page):
     open_part(page, "Watch much")
     for lit in (".vlj-window", ".vlj-window", ".vlj-stripes", ".vlj-curve", ".vlj-counts"):
@@ -160,6 +207,13 @@ def test_every_hard_negative_has_the_words_of_its_sentence():
         assert paraphrase not in (sentence, negative)
 
 
+def test_the_share_of_hard_negatives_is_the_one_that_was_measured_of_this_checkpoint():
+    measured = json.loads((Path(__file__).parent.parent / "benchmarks/text.json").read_text())
+    found = hard_negatives_passed(measured["checkpoint"])
+    assert found == {"percent": measured["y_encoder"]["all"]["both"], "of": sum(measured["triplets"].values())}
+    assert hard_negatives_passed("another") is None
+
+
 @pytest.mark.parametrize(("texts", "told"), [
     ([], "write 2 to 8"), (["one"], "write 2 to 8"), (["one", " "], "sentence 2 is empty"),
     (["one", "x" * 301], "longer than 300"), (["a"] * 9, "write 2 to 8"), ("words", "write 2 to 8")])
@@ -186,14 +240,17 @@ def test_exchanging_two_words_makes_the_negative_and_both_inequalities_are_judge
     page.get_by_label("a · a sentence").fill("a cat sees the bird")
     page.locator(".vlj-words").get_by_role("button", name="cat").click()
     page.locator(".vlj-words").get_by_role("button", name="bird").click()
-    expect(page.get_by_label("n · two words of a exchanged")).to_have_value("a bird sees the cat")
+    expect(page.get_by_label("n · means something else")).to_have_value("a bird sees the cat")
     verdicts = page.locator(".vlj-verdicts p")
     expect(verdicts).to_have_count(2)
     page.wait_for_timeout(400)
     for line in verdicts.all_inner_texts():
         left, right = (float(number) for number in re.findall(r"-?\d\.\d{3}", line))
         assert ("holds" in line) == (left > right)
-    expect(page.locator(".vlj-triplet-list li")).to_have_count(6)
+    expect(page.locator(".vlj-ordinary li")).to_have_count(1)
+    expect(page.locator(".vlj-hard li")).to_have_count(6)
+    page.locator(".vlj-hard button").first.click()
+    expect(page.get_by_label("n · means something else")).to_have_value(TRIPLETS[0][2])
 
 
 def test_the_batch_is_embedded_by_the_model_and_its_rows_have_length_one(ask, smoke):

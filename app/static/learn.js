@@ -11,6 +11,7 @@ import { element } from './lib.js';
 import { Api } from './server.js';
 
 const KEY = 'vljepa.learn';
+const UNASKED = /^(walk|train_view|train_opening|train_estimate)$/; // what the page asks by itself, again and again
 const PARTS = { walk: Walk, three: Three, geometry: Geometry, infonce: InfoNCE, collapse: Collapse, world: World, train: Train };
 
 export function mount({ element: root, server }) {
@@ -19,7 +20,8 @@ export function mount({ element: root, server }) {
 
 class Learn {
   constructor(root, api) {
-    [this.root, this.api, this.open] = [root, api, {}];
+    [this.root, this.open, this.complainedAt] = [root, {}, 0];
+    this.api = { call: (name, request) => this.ask(api, name, request) };
     this.alert = root.querySelector('.vlj-alert');
     root.querySelector('.vlj-alert-close').addEventListener('click', () => { this.alert.hidden = true; });
     this.begin();
@@ -42,6 +44,8 @@ class Learn {
     }));
     list.addEventListener('keydown', (event) => this.key(event));
     list.hidden = this.articles.length < 2;
+    list.addEventListener('scroll', () => this.showMore(list), { passive: true });
+    new ResizeObserver(() => this.showMore(list)).observe(list);
     const wanted = remembered();
     this.show(this.articles.some(({ dataset }) => dataset.part === wanted) ? wanted : this.articles[0].dataset.part);
     this.root.dataset.ready = 'true';
@@ -54,12 +58,25 @@ class Learn {
       const chosen = button.dataset.part === part;
       button.setAttribute('aria-selected', String(chosen));
       button.tabIndex = chosen ? 0 : -1;
+      if (chosen) this.centre(button);
     }
     const article = this.articles.find(({ dataset }) => dataset.part === part);
     if (this.open[part]) this.open[part].shown?.();
     else this.open[part] = new PARTS[part](article, this);
     for (const [name, opened] of Object.entries(this.open)) if (name !== part) opened.pause?.();
     try { localStorage.setItem(KEY, part); } catch { /* not remembered then */ }
+  }
+
+  // Only the row of parts moves: scrollIntoView would move the page as well.
+  centre(button) {
+    const list = button.parentNode;
+    list.scrollLeft += button.getBoundingClientRect().left - list.getBoundingClientRect().left - (list.clientWidth - button.offsetWidth) / 2;
+  }
+
+  // At which ends the row of parts goes on: it fades there.
+  showMore(list) {
+    const rest = list.scrollWidth - list.clientWidth - list.scrollLeft;
+    list.dataset.more = [list.scrollLeft > 1 && 'left', rest > 1 && 'right'].filter(Boolean).join(' ');
   }
 
   key(event) {
@@ -78,7 +95,16 @@ class Learn {
     return this.shapesView;
   }
 
+  // What went wrong is told until something else went well that was asked for after it.
+  async ask(api, name, request) {
+    const asked = performance.now();
+    const answer = await api.call(name, request);
+    if (asked > this.complainedAt && !UNASKED.test(name)) this.calm();
+    return answer;
+  }
+
   complain(error) {
+    this.complainedAt = performance.now();
     this.root.querySelector('.vlj-alert-text').textContent = error.message;
     this.alert.hidden = false;
   }

@@ -1,11 +1,12 @@
 // Meaning is geometry: pairs of sentences by shared words and by cosine, and hard negatives with both inequalities.
 
-import { element, segmentColour, svg } from './lib.js';
+import { element, many, segmentColour, svg } from './lib.js';
 
 const EXAMPLES = {
-  'A lamp': ['the lamp is turned off', 'the room goes dark', 'the lamp is turned on'],
+  'A lamp': ['the lamp is turned off', 'the room goes dark', 'a dog runs along the beach'],
   'A dog': ['a dog runs along the beach', 'a puppy is racing over the sand', 'a dog sleeps along the beach', 'a man runs along the beach'],
   'A game': ['two teams play football', 'players chase a ball on a field', 'two teams play chess', 'a crowd of people is dancing'],
+  'Off and on': ['the lamp is turned off', 'the room goes dark', 'the lamp is turned on'],
 };
 const WAIT_MS = 250;
 const KEY = 'vljepa.sentences'; // kept while the page is: another checkpoint should judge the same ones
@@ -27,7 +28,7 @@ export class Geometry {
     this.trio = root.querySelector('.vlj-trio');
     this.trio.addEventListener('input', () => { this.picked = []; this.showWords(); this.later('trio', () => this.judge()); });
     this.showTriplets();
-    this.useTriplet(0);
+    this.useTriplet(page.about.ordinary);
     document.addEventListener('vlj-theme', () => this.drawn && this.draw(this.drawn));
   }
 
@@ -127,8 +128,8 @@ export class Geometry {
 
   texts() { return ['a', 'b', 'n'].map((name) => this.trio.querySelector(`[name=${name}]`).value.trim()); }
 
-  useTriplet(index) {
-    ['a', 'b', 'n'].forEach((name, k) => { this.trio.querySelector(`[name=${name}]`).value = this.page.about.triplets[index][k]; });
+  useTriplet(texts) {
+    ['a', 'b', 'n'].forEach((name, k) => { this.trio.querySelector(`[name=${name}]`).value = texts[k]; });
     this.picked = [];
     this.showWords();
     this.judge();
@@ -178,21 +179,34 @@ export class Geometry {
 
   async showTriplets() {
     try {
-      const { triplets } = this.page.about;
-      const { rows } = await this.api.call('triplet', { rows: triplets });
-      const passes = rows.map(({ pair, one, other }) => pair > one && pair > other);
-      this.find('score').textContent = `${passes.filter(Boolean).length} of ${rows.length} passed by ${this.page.about.checkpoint}`;
-      this.find('triplet-list').replaceChildren(...triplets.map(([text, , negative], i) => {
-        const item = element('li');
-        const button = element('button', passes[i] ? 'vlj-holds' : 'vlj-fails');
-        button.type = 'button';
-        button.append(element('em', '', passes[i] ? 'passes' : 'fails'), element('span', '', text), element('span', 'vlj-quiet', negative));
-        button.addEventListener('click', () => this.useTriplet(i));
-        item.append(button);
-        return item;
-      }));
+      const { ordinary, triplets, checkpoint } = this.page.about;
+      const { rows } = await this.api.call('triplet', { rows: [ordinary] });
+      const { rows: hard } = await this.api.call('triplet', { rows: triplets });
+      this.find('ordinary').replaceChildren(this.tripletItem(ordinary, rows[0]));
+      this.find('hard').replaceChildren(...triplets.map((triplet, i) => this.tripletItem(triplet, hard[i])));
+      this.find('score').textContent = `${hard.filter(passes).length} of ${hard.length} passed by ${checkpoint}`;
+      this.find('why-hard').textContent = whyHard(this.page.about);
     } catch (error) { this.page.complain(error); }
   }
+
+  tripletItem(triplet, found) {
+    const item = element('li');
+    const button = element('button', passes(found) ? 'vlj-holds' : 'vlj-fails');
+    button.type = 'button';
+    button.append(element('em', '', passes(found) ? 'passes' : 'fails'), element('span', '', triplet[0]), element('span', 'vlj-quiet', triplet[2]));
+    button.addEventListener('click', () => this.useTriplet(triplet));
+    item.append(button);
+    return item;
+  }
+}
+
+const passes = ({ pair, one, other }) => pair > one && pair > other;
+
+// Why most of them fail, with the share that was measured, if it was.
+function whyHard({ measured, checkpoint }) {
+  const said = 'This is what the paper’s table of hard negatives measures';
+  return measured ? `${said}, and the small text encoder of ${checkpoint} mostly fails it: it goes by the words of a sentence more `
+    + `than by who does what to whom. Of ${many(measured.of, 'triplet')} with a hard negative it passes ${measured.percent.toFixed(1)} %.` : `${said}.`;
 }
 
 const percent = (share) => `${Math.round(share * 100)} %`;

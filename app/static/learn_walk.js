@@ -1,11 +1,11 @@
 // Watch much, say little: one film through windows, tokens, embeddings and changes to few sentences; then the student's turn.
 
-import { SmallMap } from './learn_draw.js';
-import { clockTime, element, indexAt, segmentColour, svg, unpack } from './lib.js';
+import { SmallMap, press } from './learn_draw.js';
+import { clockTime, element, indexAt, many, segmentColour, svg, unpack } from './lib.js';
 
 const POLL_MS = 250;
 const TICK_MS = 80; // between two places of the cursor: the model itself looks four times a second
-const KEY = 'vljepa.learn.boundaries';
+const KEY = 'vljepa.learn.boundaries.'; // and the film's name
 const NEAR_PX = 9; // two boundaries closer than that are one
 const STEP_KEY_S = 0.1;
 
@@ -16,6 +16,7 @@ export class Walk {
     this.video = this.find('film');
     this.lanes = this.find('lanes');
     this.listen();
+    this.showFilms();
     new IntersectionObserver(([{ isIntersecting }]) => (isIntersecting ? this.shown() : this.pause())).observe(root); // another tab is looked at
     this.load();
   }
@@ -45,17 +46,40 @@ export class Walk {
 
   // --- the film ------------------------------------------------------------------------------------------------
 
-  async load() {
+  showFilms() {
+    const { films } = this.page.about;
+    this.find('films').hidden = films.length < 2;
+    this.find('films').querySelector('.vlj-switch').replaceChildren(...films.map(({ name, title }) => {
+      const button = element('button', '', title);
+      button.type = 'button';
+      button.dataset.film = name;
+      button.addEventListener('click', () => { if (name !== this.wanted) this.load(name); });
+      return button;
+    }));
+  }
+
+  async load(wanted = this.page.about.films[0]?.name) {
     const wait = this.find('wait');
+    this.wanted = wanted;
+    press(this.root, 'film', wanted);
     try {
       for (;;) {
-        const view = await this.api.call('walk');
+        const view = await this.api.call('walk', { film: wanted });
+        if (this.wanted !== wanted) return;
         if (view.done) { this.film = view; break; }
         wait.textContent = `${view.stage} … ${Math.round(view.fraction * 100)} %`;
         await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
       }
-    } catch (error) { wait.textContent = ''; this.page.complain(error); return; }
+    } catch (error) {
+      if (this.wanted !== wanted) return;
+      wait.textContent = '';
+      this.page.complain(error);
+      this.wanted = this.film?.name; // that one still stands
+      press(this.root, 'film', this.wanted);
+      return;
+    }
     wait.textContent = '';
+    this.page.calm();
     this.find('walk').hidden = false;
     const { film } = this;
     [this.path, [this.strength]] = [unpack(film.xy, 2), unpack(film.strength, 1)];
@@ -64,9 +88,11 @@ export class Walk {
     this.video.src = film.media;
     this.showSteps();
     this.makeWindow();
-    this.own = remembered().filter((second) => second < film.seconds);
+    [this.own, this.history, this.captions, this.said] = [remembered(film.name).filter((second) => second < film.seconds), [], null, null];
+    for (const part of ['result', 'close']) this.find(part).replaceChildren();
+    this.lane('truth').closest('.vlj-lane-row').hidden = true;
     this.drawAll();
-    this.go(0);
+    this.go(this.step);
     this.resume();
   }
 
@@ -85,11 +111,11 @@ export class Walk {
     const f = this.film;
     const window_s = (f.window / f.rate_hz).toFixed(2);
     this.told = [
-      ['Windows', `The film is looked at ${f.rate_hz} times a second, through a window of ${f.window} frames: the last ${window_s} s. These are the frames that the model has before it now.`],
+      ['Windows', `The film is looked at ${f.rate_hz} times a second, through a window of ${many(f.window, 'frame')}: the last ${window_s} s. These are the frames that the model has before it now.`],
       ['Encode', `The X-Encoder, frozen, turns each frame into ${f.tokens} visual tokens of ${f.token_size} numbers: what is seen where, without a word.`],
       ['Predict', `The Predictor reads the tokens and the question, and predicts the embedding of the answer: ${f.embedding_size} numbers, one point on the map, in a single pass. No word is written yet. Each column of stripes is one such point.`],
       ['Compare', 'While the scene stays, the point hardly moves; when the meaning changes, it jumps. The curve says how firmly a boundary stands at each moment, by Ward clustering of the stream.'],
-      ['Decode on change', `Only now the decoder reads a sentence: one for each segment, from the mean of its points. ${f.segments.length} sentences instead of ${f.uniform}, if it spoke every second.`],
+      ['Decode on change', `Only now the decoder reads a sentence: one for each segment, from the mean of its points. ${many(f.segments.length, 'sentence')} instead of ${f.uniform}, if it spoke every second.`],
     ];
     this.find('steps').replaceChildren(...this.told.map(([name], i) => {
       const item = element('li');
@@ -171,7 +197,7 @@ export class Walk {
 
   showCounts(step, index) {
     const seconds = Math.max(1, Math.ceil((step + 1) / this.film.rate_hz));
-    const rows = [[step + 1, 'windows looked at'], [index + 1, 'sentences read, on change'], [seconds, 'would have been, every second'],
+    const rows = [[step + 1, `${step ? 'windows' : 'window'} looked at`], [index + 1, `${index ? 'sentences' : 'sentence'} read, on change`], [seconds, 'would have been, every second'],
       [`${Math.max(0, Math.round(100 * (1 - (index + 1) / seconds)))} %`, 'of decoding saved']];
     this.find('counts').replaceChildren(...rows.map(([value, name]) => {
       const pair = element('div');
@@ -215,7 +241,8 @@ export class Walk {
 
   drawBars(name, parts) {
     this.lane(name).replaceChildren(...parts.map((part, i) => {
-      const bar = element('span', 'vlj-part-bar', part.caption ?? '');
+      const bar = element('span', 'vlj-part-bar');
+      bar.append(element('span', '', part.caption ?? ''));
       bar.title = `${clockTime(part.start_s, true)}  ${part.caption ?? ''}`;
       bar.style.left = this.share(part.start_s);
       bar.style.width = this.share(part.end_s - part.start_s);
@@ -242,7 +269,7 @@ export class Walk {
   setOwn(boundaries, remember = true) {
     if (remember) this.history.push(this.own);
     this.own = [...boundaries].sort((a, b) => a - b);
-    try { localStorage.setItem(KEY, JSON.stringify(this.own)); } catch { /* not remembered then */ }
+    try { localStorage.setItem(KEY + this.film.name, JSON.stringify(this.own)); } catch { /* not remembered then */ }
     this.captions = null;
     this.find('result').replaceChildren();
     this.drawOwn();
@@ -296,16 +323,16 @@ export class Walk {
 
   async compare() {
     try {
-      const asked = JSON.stringify(this.own);
-      const view = await this.api.call('walk_own', { boundaries_s: this.own });
-      if (asked !== JSON.stringify(this.own)) return;
+      const [film, asked] = [this.film, JSON.stringify(this.own)];
+      const view = await this.api.call('walk_own', { film: film.name, boundaries_s: this.own });
+      if (film !== this.film || asked !== JSON.stringify(this.own)) return;
       this.page.calm();
       this.captions = view.segments.map(({ caption }) => caption);
       this.lane('truth').closest('.vlj-lane-row').hidden = false;
       this.drawOwn();
       const percent = (share) => `${Math.round(100 * share)} %`;
       const verdict = view.f1 > view.model_f1 ? 'You beat the model.' : view.f1 === view.model_f1 ? 'A draw.' : 'The model is ahead.';
-      const lines = [[`You: F1 ${percent(view.f1)}`, `${view.decodes} sentences`], [`VL-JEPA: F1 ${percent(view.model_f1)}`, `${this.film.segments.length} sentences`]];
+      const lines = [[`You: F1 ${percent(view.f1)}`, many(view.decodes, 'sentence')], [`VL-JEPA: F1 ${percent(view.model_f1)}`, many(this.film.segments.length, 'sentence')]];
       this.find('result').replaceChildren(element('b', '', verdict), ...lines.map(([score, cost]) => { const p = element('p', '', score); p.append(element('span', 'vlj-quiet', ` · ${cost}`)); return p; }),
         element('p', 'vlj-hint', `F1 counts boundaries within ${view.tolerance_s} s of the true ones. The lane You now shows what the model says of your parts.`));
     } catch (error) { this.page.complain(error); }
@@ -314,11 +341,12 @@ export class Walk {
   // --- the student's words -------------------------------------------------------------------------------------
 
   async say() {
-    const [index, text] = [this.index, this.find('say').elements.said.value.trim()];
+    const [film, index, text] = [this.film, this.index, this.find('say').elements.said.value.trim()];
     if (index === undefined) return;
     this.video.pause();
     try {
-      const view = await this.api.call('walk_say', { index, text });
+      const view = await this.api.call('walk_say', { film: film.name, index, text });
+      if (film !== this.film) return;
       this.page.calm();
       const { caption, similarity } = this.film.segments[index];
       this.said = { index, text, xy: view.xy };
@@ -334,9 +362,9 @@ export class Walk {
   }
 }
 
-function remembered() {
+function remembered(film) {
   try {
-    const kept = JSON.parse(localStorage.getItem(KEY) ?? '[]');
+    const kept = JSON.parse(localStorage.getItem(KEY + film) ?? '[]');
     return Array.isArray(kept) ? kept.filter((second) => Number.isFinite(second) && second > 0) : [];
   } catch { return []; } // storage can be forbidden, or hold something else
 }

@@ -163,12 +163,31 @@ def test_the_caption_changes_at_boundaries_and_at_nothing_else(page):
 
 def test_permission_refused_is_said_with_the_remedy_and_the_film_goes_instead(app, browser):
     for page in visitor(app, browser, "live"):
+        boxes = """['.vlj-picture', '.vlj-flow'].map((name) => {
+            const { y, height } = document.querySelector(name).getBoundingClientRect(); return [y, height]; })"""
+        before = page.evaluate(boxes)
         page.locator(".vlj-go").click()
         assert "Allow it beside the address" in complaint(page)
+        told, stage = (page.locator(f".vlj-live .vlj-{part}").bounding_box() for part in ("alert", "picture"))
+        assert told == stage, "where the picture would be"
+        assert page.evaluate(boxes) == before, "and nothing moves"
         page.get_by_role("button", name="Play the sample film").click()
         moments(page, 3)
         assert caption(page).split()[0] in SCENES
         assert page.locator(".vlj-live .vlj-alert").is_hidden()
+        assert "begins again at its end" in page.locator(".vlj-loops").inner_text()
+
+
+def test_a_source_that_failed_is_tried_again_from_where_its_picture_would_be(page, tmp_path):
+    film = tmp_path / "later.mp4"
+    page.locator(".vlj-source").select_option("server:")
+    page.locator(".vlj-address").fill(str(film))
+    page.locator(".vlj-go").click()
+    assert "there is no file" in complaint(page).lower()
+    encode_film((scene("blue", (320, 180)) for _ in range(int(FPS * SCENE_S))), (320, 180), film, None)
+    page.get_by_role("button", name="Try again").click()
+    moments(page, 3)
+    assert page.locator(".vlj-live .vlj-alert").is_hidden() and page.locator(".vlj-loops").is_hidden()
 
 
 def test_no_camera_and_no_safe_address_are_told_apart(app, browser):
@@ -258,6 +277,11 @@ def test_a_map_is_fitted_to_the_session_and_given_up_again_while_the_view_stays(
     page.wait_for_selector(".vlj-own", state="hidden")
     moments(page, 3)
     assert page.evaluate(background) == before
+    page.locator("body").press("m")
+    expect(page.locator(".vlj-own-seconds")).to_have_text("1 s")
+    page.locator(".vlj-go").click()
+    page.wait_for_selector(".vlj-own", state="hidden")
+    assert page.locator(".vlj-fit").text_content() == "Fit the map to this session", "Stop ends it"
 
 
 def test_smoothing_is_set_while_it_runs_and_remembered(page):

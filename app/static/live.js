@@ -91,7 +91,7 @@ class Live {
     } catch (error) {
       this.closeSource();
       this.become(this.history.newest ? 'stopped' : 'idle');
-      this.complain(error.message, true);
+      this.complain(error.message, 'stage');
     }
   }
 
@@ -103,6 +103,7 @@ class Live {
 
   async stop() {
     if (!this.active) return;
+    if (this.fitting) this.commonMap();
     this.closeSource();
     this.thaw();
     this.become('stopped');
@@ -123,7 +124,7 @@ class Live {
       await this.api.call('switch', { token: window.vljToken, rate_hz: this.settings.rate_hz, ...source.request });
       this.dismiss();
       this.use(source);
-    } catch (error) { this.complain(error.message, true); }
+    } catch (error) { this.complain(error.message, 'picture'); } // the one before goes on
   }
 
   async openSource() {
@@ -149,9 +150,10 @@ class Live {
   use(source) {
     if (this.source && this.source !== source) this.source.close();
     this.source = source;
-    source.onTrouble = (sentence) => { if (sentence) this.complain(sentence, true); else this.dismiss(); };
+    source.onTrouble = (sentence) => { if (sentence) this.complain(sentence, 'stage'); else this.dismiss(); };
     this.find('eye').hidden = Boolean(source.onServer);
     this.find('shot').hidden = !source.onServer;
+    this.find('loops').hidden = !source.loops;
     this.find('eye').classList.toggle('vlj-mirrored', Boolean(source.mirrored && this.settings.mirror));
     this.link.open(source, () => this.settings.rate_hz, () => this.state === 'frozen' || !(this.visible || session.followsLive));
   }
@@ -232,7 +234,7 @@ class Live {
   tellSource({ kind, message }) {
     const text = kind === 'playing' ? '' : message;
     if (text !== this.sourceText) { this.sourceText = text; this.say(text); }
-    if (kind === 'failed') { this.stop(); this.complain(message, true); }
+    if (kind === 'failed') { this.stop(); this.complain(message, 'stage'); }
     if (kind === 'ended') { this.stop(); this.say(message); }
   }
 
@@ -256,7 +258,6 @@ class Live {
   showLedger({ windows, decodes, uniform_1hz: uniform, dropped, stage_ms: stages, model_share: share }) {
     this.put('windows', windows);
     this.put('decodes', decodes);
-    this.find('plural').textContent = decodes === 1 ? 'sentence' : 'sentences';
     this.put('uniform', uniform);
     this.put('dropped', dropped);
     this.put('saved', uniform > decodes ? `${Math.round(100 * (1 - decodes / uniform))} %` : '–');
@@ -267,7 +268,10 @@ class Live {
 
   put(name, value) {
     const node = this.root.querySelector(`[data-count="${name}"]`);
-    if (node.textContent !== String(value)) node.textContent = value;
+    if (node.textContent === String(value)) return;
+    node.textContent = value;
+    const counted = this.root.querySelector(`[data-of="${name}"]`);
+    if (counted) counted.textContent = `${counted.dataset.one}${value === 1 ? '' : 's'}`;
   }
 
   // --- freezing and looking back -------------------------------------------------------------------------------------
@@ -302,6 +306,7 @@ class Live {
   // Show the moment at `second`; freezes first if it has to.
   lookAt(second) {
     if (!this.history.newest) return;
+    if (this.find('alert').dataset.place === 'stage') this.dismiss(); // it would hide what is looked at
     if (this.state === 'running') { this.freeze(); }
     const end = this.history.end;
     const start = this.history.updates[0].t;
@@ -373,12 +378,13 @@ class Live {
     if (this.fitting || this.cloud.goesOwn) { this.commonMap(); return; }
     if (!this.history.newest || !this.about.landmarks) return;
     this.find('advanced').open = false;
-    const fitting = this.fitting = {};
+    const fitting = this.fitting = { since: now() };
     this.showFit();
     try {
       fitting.job = (await this.api.call('fit_map', { token: window.vljToken })).job;
       for (let found = {}; !found.done; await new Promise((resolve) => { setTimeout(resolve, FIT_POLL_MS); })) {
         if (this.fitting !== fitting) return;
+        this.find('own-seconds').textContent = `${Math.floor(now() - fitting.since)} s`;
         found = await this.api.call('fitted', { token: window.vljToken, job: fitting.job, at_most: KEPT });
         if (this.fitting === fitting && found.places) { this.history.placeAnew(unpack(found.places, 6)); this.cloud.showOwn(true); }
       }
@@ -398,7 +404,8 @@ class Live {
     const [pill, own] = [this.find('own'), this.cloud.goesOwn];
     pill.hidden = !this.fitting && !own;
     pill.dataset.state = this.fitting ? 'fitting' : 'fitted';
-    pill.querySelector('span').textContent = this.fitting ? 'Fitting the map to this session …' : 'Fitted to this session';
+    pill.querySelector('span').textContent = this.fitting ? 'Fitting the map … the first time takes most of a minute' : 'Fitted to this session';
+    this.find('own-seconds').textContent = '';
     pill.querySelector('button').textContent = this.fitting ? 'Cancel' : 'Shared map';
     this.find('fit').setAttribute('aria-pressed', String(own));
     this.find('fit').textContent = this.fitting ? 'Stop fitting' : own ? 'Back to the shared map' : 'Fit the map to this session';
@@ -479,6 +486,7 @@ class Live {
     press('fit', () => this.fitMap());
     press('back-to-shared', () => this.fitMap());
     press('keys', () => this.find('dialog').showModal());
+    press('retry', () => this.retry());
     press('rescue', () => { this.find('source').value = `film:${this.about.samples[0].name}`; this.rescue(); });
     on('alert-close', 'click', () => this.dismiss());
     on('source', 'change', () => this.changeSource());
@@ -536,6 +544,10 @@ class Live {
     if (this.active) await this.adjust({ query });
   }
 
+  async retry() {
+    if (this.active) await this.changeSource(); else await this.start();
+  }
+
   async rescue() {
     this.settings.source = this.find('source').value;
     this.remember();
@@ -574,10 +586,14 @@ class Live {
 
   lost(sentence) { if (sentence) this.complain(sentence); else this.dismiss(); }
 
-  complain(sentence, offerFilm = false) {
+  // A source that failed is told in `place`: on the "stage" instead of its picture, or on the "picture" of another.
+  complain(sentence, place = '') {
+    const alert = this.find('alert');
     this.find('alert-text').textContent = sentence;
-    this.find('rescue').hidden = !offerFilm || !this.about?.samples.length || this.settings.source.startsWith('film:');
-    this.find('alert').hidden = false;
+    alert.dataset.place = place;
+    this.find('retry').hidden = place !== 'stage';
+    this.find('rescue').hidden = !place || !this.about?.samples.length || this.settings.source.startsWith('film:');
+    alert.hidden = false;
   }
 
   dismiss() { this.find('alert').hidden = true; }

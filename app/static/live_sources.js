@@ -138,6 +138,7 @@ export class BrowserFilm extends PageVideo {
   constructor(video, look, url) {
     super(video, look);
     this.url = url;
+    this.loops = true;
   }
 
   async open() {
@@ -163,6 +164,7 @@ export class BrowserFilm extends PageVideo {
 export class ServerSource {
   constructor(request) {
     this.request = request;
+    this.loops = Boolean(request.sample);
     this.onServer = true;
     this.onTrouble = () => {};
   }

@@ -45,7 +45,9 @@ class KeptSession:
         rate_hz = min(STREAM_RATE_HZ, max(1.0, float(round(self.recording.trajectory.rate_hz))))
         whole = self.recording.resampled(rate_hz)
         first = int(np.ceil(start_s * rate_hz - 1e-6))
-        video = replace(whole.video, path=self.title, seconds=end_s - first / rate_hz + 1 / rate_hz, fps=float(FPS))
+        width, height = size(self)  # of the film that is made, not of the square that the model was given
+        video = replace(whole.video, path=self.title, seconds=end_s - first / rate_hz + 1 / rate_hz, fps=float(FPS),
+                        width=width, height=height)
         return replace(whole, times_s=np.arange(len(whole.times_s) - first) / rate_hz,
                        embeddings=whole.embeddings[first:], video=video)
 

@@ -395,6 +395,7 @@ def test_a_truncated_film_is_shown_as_far_as_it_goes(app, page):
     upload(page, app.root / "torn.mkv")
     ready(page)
     assert "cut off" in complaint(page)
+    expect(page.locator(".vlj-explore .vlj-meta")).to_have_text(re.compile(r"^0:0[3-6] of 0:08 readable · 640 × 480"))
 
 
 def test_cancel_stops_the_work_and_the_film_can_be_opened_again(app, page):

@@ -204,6 +204,7 @@ def test_a_session_becomes_a_film_with_its_own_cuts_beside_wards(engine):
         assert (video.info.width, video.info.height) == (512, 288)
         seconds = [frame.time_s for frame in video.frames(4.0, (8, 8))]
     assert seconds[-1] == pytest.approx(5.75, abs=0.3)
+    assert (film.trajectory.video.width, film.trajectory.video.height) == (512, 288), "not the model's square"
     from vljepa.analysis import CutSettings
 
     assert film.agreement(film.cut(CutSettings("count", 2, 0.0, 0.0), "decoder")) == 1.0

@@ -27,6 +27,7 @@ class Explore {
     [this.root, this.api, this.store] = [root, api, new Store()];
     const seek = (seconds) => this.player.seek(seconds);
     this.player = new Player(root, this.store);
+    this.player.video.addEventListener('durationchange', () => this.showMeta());
     this.map = new MapView(root, this.store, seek);
     this.timeline = new Timeline(root, this.store, seek);
     this.captions = new CaptionList(root, this.store, seek);
@@ -231,12 +232,20 @@ class Explore {
     this.store.set({ film, time: 0 });
     this.player.load(film.media);
     this.map.show(film);
-    const size = film.width ? ` · ${film.width} × ${film.height}` : '';
-    this.find('meta').textContent = `${clockTime(film.seconds)}${size} · ${many(film.steps, 'embedding')}`
-      + (film.query ? ` · query “${film.query}”` : '');
+    this.showMeta();
     if (film.warning) this.complain(new Error(film.warning), 'note');
     if (again.time) { this.player.seek(again.time); again.time = 0; }
     this.recut();
+  }
+
+  // The player of a film that is cut off shows the length that its file promises; what could be read of it stands here.
+  showMeta() {
+    const { film } = this.store;
+    if (!film) return;
+    const promised = this.player.video.duration;
+    const length = film.warning && promised > film.seconds + 1 ? `${clockTime(film.seconds)} of ${clockTime(promised)} readable` : clockTime(film.seconds);
+    const size = film.width ? ` · ${film.width} × ${film.height}` : '';
+    this.find('meta').textContent = `${length}${size} · ${many(film.steps, 'embedding')}` + (film.query ? ` · query “${film.query}”` : '');
   }
 
   // The map of this film alone, or back to the common one.

@@ -1,7 +1,7 @@
 // The menu of checkpoints: opened from the header, switches the server's model, then every open page goes on with it.
 
 import { beginAgain } from './again.js';
-import { element, showShare } from './lib.js';
+import { element, many, showShare } from './lib.js';
 import { Api } from './server.js';
 
 const POLL_MS = 300;
@@ -57,7 +57,7 @@ class Menu {
   async showSpeed(name) {
     const { hz } = await this.api.call('speed', { name });
     const line = [...this.root.querySelectorAll('.vlj-menu-row')].find((one) => one.dataset.name === name);
-    if (line) line.querySelector('.vlj-menu-speed').textContent = hz >= 1 ? ` · about ${hz} moments a second here` : ` · about ${Math.round(1 / hz)} seconds a moment here`;
+    if (line) line.querySelector('.vlj-menu-speed').textContent = hz >= 1 ? ` · about ${hz} moments a second here` : ` · about ${many(Math.round(1 / hz), 'second')} a moment here`;
   }
 
   async switchTo(name) {

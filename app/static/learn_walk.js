@@ -111,7 +111,7 @@ export class Walk {
     const f = this.film;
     const window_s = (f.window / f.rate_hz).toFixed(2);
     this.told = [
-      ['Windows', `The film is looked at ${f.rate_hz} times a second, through a window of ${many(f.window, 'frame')}: the last ${window_s} s. These are the frames that the model has before it now.`],
+      ['Windows', `The film is looked at ${many(f.rate_hz, 'time')} a second, through a window of ${many(f.window, 'frame')}: the last ${window_s} s. These are the frames that the model has before it now.`],
       ['Encode', `The X-Encoder, frozen, turns each frame into ${f.tokens} visual tokens of ${f.token_size} numbers: what is seen where, without a word.`],
       ['Predict', `The Predictor reads the tokens and the question, and predicts the embedding of the answer: ${f.embedding_size} numbers, one point on the map, in a single pass. No word is written yet. Each column of stripes is one such point.`],
       ['Compare', 'While the scene stays, the point hardly moves; when the meaning changes, it jumps. The curve says how firmly a boundary stands at each moment, by Ward clustering of the stream.'],

@@ -431,7 +431,7 @@ class Live {
   showSettings() {
     const { dimensions, threshold, mirror, rate_hz, window_s, query, address } = this.settings;
     this.setDimensions(dimensions);
-    const said = { query: null, rate_hz: `${rate_hz} times a second`, window_s: `${window_s} s` };
+    const said = { query: null, rate_hz: rate_hz === 1 ? 'once a second' : `${rate_hz} times a second`, window_s: `${window_s} s` };
     for (const [name, value] of Object.entries({ query, rate_hz, window_s })) {
       const field = this.root.querySelector(`[name="${name}"]`);
       field.value = value;

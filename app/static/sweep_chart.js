@@ -1,6 +1,6 @@
 // Scores over decode rates: a line for each way to decode, told apart by mark and dash as well as by colour.
 
-import { element, svg } from './lib.js';
+import { element, many, svg } from './lib.js';
 
 // From what is drawn first, and lies below, to what lies on top. Circles choose by meaning, squares by the clock; hollow and
 // dashed is pooled.
@@ -102,7 +102,7 @@ export class SweepChart {
     this.cursor?.setAttribute('x1', x);
     this.cursor?.setAttribute('x2', x);
     this.node.setAttribute('aria-valuenow', String(index));
-    this.node.setAttribute('aria-valuetext', `${point.rate_hz} decodes a second, ${point.decodes} in all: ${WAYS.map(([way, name]) => `${name} ${point[way].toFixed(3)}`).reverse().join('; ')}`);
+    this.node.setAttribute('aria-valuetext', `${many(point.rate_hz, 'decode')} a second, ${point.decodes} in all: ${WAYS.map(([way, name]) => `${name} ${point[way].toFixed(3)}`).reverse().join('; ')}`);
     this.chosen(point);
   }
 }

@@ -30,6 +30,7 @@ DECODED_AT_ONCE = 2  # sentences between two rounds of frames: bounds how long t
 WINDOWS_AT_ONCE = 16  # frames encoded together: larger is no faster on a CPU and delays the first result
 CAPTION_AFTER_S = 1.0  # of a new segment before its caption is read: it should tell of the scene, not of the change
 STALE_WINDOWS = 2.0  # a frame older than so many windows is no part of what is seen now
+ROWS = 1024  # embeddings in one block of memory
 BLANK = 3.0  # standard deviation of a picture's values, 0 to 255: a lens cap and a grey card stay below
 STAGES = ("wait", "encode", "predict", "segment", "place", "decode")
 _log = logging.getLogger(__name__)
@@ -140,12 +141,30 @@ class _Tokens:
     tokens: torch.Tensor
 
 
+class _Rows:
+    """Embeddings to be kept, many to a block of memory. One by one they would come to lie between the model's large
+    temporaries, and keep the memory of those from being used again."""
+
+    def __init__(self) -> None:
+        self._block, self._used = np.empty((0, 0), np.float16), 0
+
+    def keep(self, embedding: Float[np.ndarray, " dim"]) -> Float[np.ndarray, " dim"]:
+        """A copy in half precision; its block is freed with the last of its rows."""
+        if self._used == len(self._block):
+            self._block, self._used = np.empty((ROWS, len(embedding)), np.float16), 0
+        row = self._block[self._used]
+        row[:] = embedding
+        self._used += 1
+        return row
+
+
 @dataclass
 class _Stream:
     """What only the worker touches of a session."""
 
     query: str | None
     segmenter: OnlineSegmenter
+    rows: _Rows = field(default_factory=_Rows)
     seen: deque[_Tokens] = field(default_factory=deque)
     segment: int = 0
     captioned: bool = False
@@ -519,7 +538,7 @@ class LiveModel:
         session._count("windows")
         session._latencies.append(latency_s)
         session._publish(lambda index: LiveUpdate(
-            index, time_s, latency_s, embedding.astype(np.float16), step.novelty, step.threshold, step.boundary_s,
+            index, time_s, latency_s, stream.rows.keep(embedding), step.novelty, step.threshold, step.boundary_s,
             stream.segment, xy, xyz, stream.blank))
 
     def _caption_due(self, session: LiveSession) -> bool:

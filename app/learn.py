@@ -31,8 +31,7 @@ TRIPLETS = (
      "the black horse stands behind the white car"),
     ("people leave after the rain starts", "the rain starts and then people leave",
      "the rain starts after people leave"),
-    ("two children sit on one bench", "a pair of children are sitting on a single bench",
-     "one children sit on two bench"),
+    ("two sheep followed one deer", "a single deer was followed by a pair of sheep", "one sheep followed two deer"),
     ("a man in water looks at a dog on land", "a dog stands on land while a man in water looks at it",
      "a man on land looks at a dog in water"),
 )

@@ -124,6 +124,7 @@ def test_it_starts_on_the_camera_counts_and_stops(page):
     page.wait_for_function("parseInt(document.querySelector('[data-count=windows]').textContent) > 5")
     page.wait_for_function("parseInt(document.querySelector('[data-count=decodes]').textContent) >= 1")
     assert count(page, "lag") > 0
+    aspect = page.evaluate("(eye => eye.videoWidth / eye.videoHeight)(document.querySelector('.vlj-eye'))")
     page.locator(".vlj-go").click()
     assert page.locator(".vlj-go").inner_text() == "▶ Start"
     page.wait_for_timeout(300)
@@ -131,6 +132,8 @@ def test_it_starts_on_the_camera_counts_and_stops(page):
     page.wait_for_timeout(700)
     assert drawn(page) == before, "after Stop nothing moves"
     assert page.evaluate("document.querySelector('.vlj-eye').srcObject") is None, "and the camera is off"
+    still = page.locator(".vlj-shot").bounding_box()
+    assert still["width"] / still["height"] == pytest.approx(aspect, rel=0.02), "what was seen last stays, in its shape"
 
 
 # a camera that shows what the test paints, for as long as it likes

@@ -65,7 +65,7 @@ def _engine(args: argparse.Namespace, checkpoint: str, model: "VLJEPA", rate_hz:
 def _tell(outcome: "Outcome", counts: tuple[int, int, int], path: Path) -> None:
     videos, moments, _ = counts
     print(f"{outcome.indexed} indexed, {outcome.unchanged} unchanged, {outcome.forgotten} forgotten; {path} now holds "
-          f"{videos} videos with {moments} moments.")
+          f"{videos} video{'s' * (videos != 1)} with {moments} moment{'s' * (moments != 1)}.")
     for missing in outcome.missing:
         print(f"warning: {missing} is no longer there; it stays in the library unless you add --forget",
               file=sys.stderr)

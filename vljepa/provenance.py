@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+# what a command has just written there is no change to what it measures
+CHANGES = ("status", "--porcelain", "--", ":(top)", ":(top,exclude)benchmarks")
+
 
 def provenance(checkpoint: str) -> dict[str, Any]:
     """JSON-ready facts about this run. Absolute paths are cut to their last part; "-dirty": uncommitted changes."""
@@ -23,7 +26,7 @@ def provenance(checkpoint: str) -> dict[str, Any]:
     return {
         "checkpoint": Path(checkpoint).name,
         "command": " ".join([program, *words]),
-        "commit": _git("rev-parse", "--short", "HEAD") + ("-dirty" if _git("status", "--porcelain") else ""),
+        "commit": _git("rev-parse", "--short", "HEAD") + ("-dirty" if _git(*CHANGES) else ""),
         "machine": f"{_processor()}, {cores()} cores, {_memory_gb():.0f} GB",
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},

@@ -5,7 +5,7 @@ import { beginAgain, wishAgain } from './again.js';
 import { press, showStrip } from './learn_draw.js';
 import { LineChart } from './learn_train_chart.js';
 import { PredictionMap } from './learn_train_map.js';
-import { clockTime, element, openInExplore, saveAs } from './lib.js';
+import { clockTime, element, many, openInExplore, saveAs } from './lib.js';
 
 const [KEY, REINS] = ['vljepa.train', 'vljepa.train.reins'];
 const [POLL_MS, IDLE_MS, SETTLE_MS, OPENING_MS] = [600, 4000, 400, 300];
@@ -130,8 +130,8 @@ export class Train {
     }
     try {
       const { photos, clips, captions, held } = await this.api.call('train_look', this.request);
-      const many = [[photos, 'photo'], [clips, 'clip']].filter(([count]) => count).map(([count, name]) => `${count} ${name}${count === 1 ? '' : 's'}`);
-      return `${many.join(' and ')}, ${captions} captions; ${held} are held out. `;
+      const files = [[photos, 'photo'], [clips, 'clip']].filter(([count]) => count).map(([count, name]) => many(count, name));
+      return `${files.join(' and ')}, ${many(captions, 'caption')}; ${held} held out. `;
     } catch (error) { this.wrong(error); return null; }
   }
 

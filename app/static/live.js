@@ -107,6 +107,7 @@ class Live {
     this.closeSource();
     this.thaw();
     this.become('stopped');
+    if (this.history.newest) this.showStill(this.history.newest); // what was seen last stays, behind what was said last
     this.say('');
     this.api.call('stop', { token: window.vljToken }).catch(() => {}); // it may be gone by now: nothing is left to stop
   }
@@ -150,6 +151,7 @@ class Live {
   use(source) {
     if (this.source && this.source !== source) this.source.close();
     this.source = source;
+    this.was = { onServer: source.onServer, aspect: source.aspect }; // still asked for once it is closed
     source.onTrouble = (sentence) => { if (sentence) this.complain(sentence, 'stage'); else this.dismiss(); };
     this.find('eye').hidden = Boolean(source.onServer);
     this.find('shot').hidden = !source.onServer;
@@ -322,15 +324,16 @@ class Live {
 
   showStill({ jpeg }) {
     const [shot, eye] = [this.find('shot'), this.find('eye')];
-    if (this.source?.onServer || this.moment === this.history.updates.length - 1) {
-      shot.hidden = !this.source?.onServer;
+    const { onServer, aspect } = this.was;
+    if (onServer) {
+      shot.hidden = false;
       if (jpeg) shot.src = `data:image/jpeg;base64,${jpeg}`;
       return;
     }
-    shot.hidden = !jpeg;
-    if (!jpeg) return;
+    const held = this.source && this.moment === this.history.updates.length - 1; // by the player itself
+    shot.hidden = !jpeg || Boolean(held);
+    if (shot.hidden) return;
     const box = this.find('picture').getBoundingClientRect(); // the model's square, drawn in the camera's own shape
-    const { aspect } = this.source ?? { aspect: 1 };
     const width = Math.min(box.width, box.height * aspect);
     Object.assign(shot.style, { objectFit: 'fill', width: `${width}px`, height: `${width / aspect}px`, left: `${(box.width - width) / 2}px`, top: `${(box.height - width / aspect) / 2}px` });
     shot.classList.toggle('vlj-mirrored', eye.classList.contains('vlj-mirrored'));

@@ -42,7 +42,7 @@ class ShortRun:
 
     arms: tuple[str, ...] = TEXT_ARMS
     clips: int = 4096
-    steps: int = 350
+    steps: int = 450
     seed: int = 1
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ def test_a_run_is_watched_and_held_and_what_it_trained_opens_in_explore(page: Pa
     page.wait_for_timeout(1500)
     assert steps(page) == held and any(not row.startswith("50 ") for row in held)
     page.get_by_role("button", name="Resume").click()
-    expect(page.locator(".vlj-train-result")).to_contain_text("Puzzles solved: VL-JEPA")
+    expect(page.locator(".vlj-train-result")).to_contain_text("Puzzles solved: VL-JEPA", timeout=3 * PATIENCE_MS)
     assert steps(page) == ["50 of 50 steps"] * 2
     expect(page.locator(".vlj-estimate")).to_contain_text("Takes about")  # now it is known
     expect(page.locator(".vlj-score-chart svg, svg.vlj-score-chart")).to_contain_text("VL-JEPA")

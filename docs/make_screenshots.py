@@ -63,7 +63,7 @@ def live_picture(browser: Browser, address: str, name: str, size: dict[str, int]
     page.locator(".vlj-source").select_option(index=1)
     page.locator(f"[data-dimensions='{dimensions}']").click()
     page.locator(".vlj-go").click()
-    page.wait_for_function("parseInt(document.querySelector('[data-count=uniform]').textContent) > 32")
+    page.wait_for_function("parseInt(document.querySelector('[data-count=uniform]').textContent) > 22")
     page.mouse.move(2, 2)
     keep(page, name)
 

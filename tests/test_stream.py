@@ -176,6 +176,19 @@ def test_a_stream_shares_the_cores_among_its_threads_and_leaves_other_threads_al
         torch.set_num_threads(before)
 
 
+def test_ctrl_c_while_the_pool_begins_leaves_no_thread_waiting(monkeypatch):
+    class Interrupted(threading.Barrier):
+        def wait(self, timeout=None):
+            if threading.current_thread() is threading.main_thread():
+                raise KeyboardInterrupt
+            return super().wait(timeout)
+
+    monkeypatch.setattr("vljepa.stream.threading.Barrier", Interrupted)
+    with pytest.raises(KeyboardInterrupt), _pool(2):
+        pass
+    assert not [t for t in threading.enumerate() if t.name.startswith("vljepa-stream")]
+
+
 def test_batches_worked_on_at_once_come_out_in_order_and_as_one_after_the_other(model, film, monkeypatch):
     slow = itertools.cycle([0.05, 0.0])  # every other batch would be overtaken
     encode = model.encode_frames

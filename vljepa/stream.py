@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -210,7 +210,8 @@ def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
     def start() -> None:
         torch.set_num_threads(max(1, threads // workers))
         torch.get_num_threads()  # from here on this thread keeps its number, whatever others set
-        ready.wait()
+        with suppress(threading.BrokenBarrierError):
+            ready.wait()
 
     pool = ThreadPoolExecutor(workers, "vljepa-stream", initializer=start)
     try:
@@ -220,6 +221,7 @@ def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(threads)  # what threads started from now on begin with
         yield pool
     finally:
+        ready.abort()  # after Ctrl-C before they all were ready, they would wait for ever
         pool.shutdown(cancel_futures=True)
 
 

@@ -68,6 +68,7 @@ def main(folder):
         found[f"{strategy} clipped"] = gradients(arm)
     if dist.get_rank() == 0:
         torch.save(found, Path(folder, "found.pt"))
+    processes.wait()  # who leaves while another still writes may be ended by its own threads
     processes.finish()
 
 

@@ -1,14 +1,13 @@
 """The five trained arms as the Learn tab asks them: puzzles, places on the map, and how a run collapses."""
 
-import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import torch
 
+from app.pictures import strip
 from app.views import landmarks_view
 from visualizations.landmark_map import place, place_text
 from vljepa.arms.load import Arms
@@ -97,10 +96,3 @@ def one_core() -> ThreadPoolExecutor:
     worker.submit(int).result()
     torch.set_num_threads(threads)  # what threads started from now on begin with
     return worker
-
-
-def strip(frames: np.ndarray) -> str:
-    """Frames side by side as a PNG in a data address."""
-    done, png = cv2.imencode(".png", cv2.cvtColor(np.concatenate(list(frames), axis=1), cv2.COLOR_RGB2BGR))
-    assert done
-    return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from app.learn_arms import FIRST_SEED, Lesson, strip
-from app.pictures import encode_jpeg
+from app.learn_arms import FIRST_SEED, Lesson
+from app.pictures import encode_jpeg, strip
 from vljepa.arms.flow import HIDINGS, begin, hide, scaled, to_frames, to_pixels
 from vljepa.readout import Caption
 from vljepa.shapes import Clips, action_phrase, captions, clips, questions

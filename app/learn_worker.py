@@ -4,7 +4,6 @@ In it one line of JSON says what to train, then "pause", "resume" or "stop", a l
 for each event. It ends when nobody holds its other end any more.
 """
 
-import base64
 import json
 import os
 import shutil
@@ -15,15 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-import cv2
-import numpy as np
-
 from app.messages import sentence_for
+from app.pictures import strip
 from vljepa.train.reins import Reins, Stopped
 from vljepa.train.telling import Done, Event, Examples, Stage, Tell
 
 POLITE = 10  # `nice` of this process: Live and everything else come first
-SMALL = 64  # pixels: pictures up to this high are sent as they are, larger ones as JPEG
 
 
 def main() -> None:
@@ -53,7 +49,7 @@ def view_of(event: Event) -> dict[str, Any]:
     """An event for the page; pictures as one, frames side by side, in a data address."""
     if isinstance(event, Examples):
         return {"kind": "examples", **asdict(event), "pictures": [
-            {"url": _strip(frames), "frames": len(frames)} for frames in event.pictures]}
+            {"url": strip(frames), "frames": len(frames)} for frames in event.pictures]}
     return {"kind": type(event).__name__.lower(), **asdict(event)}
 
 
@@ -109,13 +105,6 @@ def _obey(lines: IO[str], reins: Reins) -> None:
     for line in lines:
         {"pause": reins.pause, "resume": reins.resume, "stop": reins.stop}[line.strip()]()
     os._exit(1)
-
-
-def _strip(frames: np.ndarray) -> str:
-    kind = ".png" if frames.shape[1] <= SMALL else ".jpg"
-    done, data = cv2.imencode(kind, cv2.cvtColor(np.concatenate(list(frames), axis=1), cv2.COLOR_RGB2BGR))
-    assert done
-    return f"data:image/{kind[1:].replace('jpg', 'jpeg')};base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 
 import vljepa
 from vljepa import VideoError
-from vljepa.stream import BATCH, _pool
+from vljepa.stream import BATCH, pool_of_cores
 from vljepa.video import open_video
 
 
@@ -166,7 +166,7 @@ def test_a_stream_shares_the_cores_among_its_threads_and_leaves_other_threads_al
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)
-        with _pool(2) as pool:
+        with pool_of_cores(2) as pool:
             both = threading.Barrier(2)
             shares = list(pool.map(lambda _: (both.wait(), torch.get_num_threads())[1], range(2)))
             with ThreadPoolExecutor(1) as other:
@@ -184,7 +184,7 @@ def test_ctrl_c_while_the_pool_begins_leaves_no_thread_waiting(monkeypatch):
             return super().wait(timeout)
 
     monkeypatch.setattr("vljepa.stream.threading.Barrier", Interrupted)
-    with pytest.raises(KeyboardInterrupt), _pool(2):
+    with pytest.raises(KeyboardInterrupt), pool_of_cores(2):
         pass
     assert not [t for t in threading.enumerate() if t.name.startswith("vljepa-stream")]
 

@@ -163,6 +163,12 @@ def watched_film(
     return film, (args.from_s or 0.0, film.end_s if args.to_s is None else args.to_s)
 
 
+def check_order(from_s: float, to_s: float) -> None:
+    """ValueError unless --from is before --to."""
+    if from_s >= to_s:
+        raise ValueError(f"--from must be before --to, got {from_s:g} and {to_s:g}")
+
+
 def check_span(args: argparse.Namespace) -> None:
     """ValueError unless --from and --to lie in the film, as far as its header tells, the one before the other."""
     if args.from_s is None and args.to_s is None:
@@ -170,8 +176,7 @@ def check_span(args: argparse.Namespace) -> None:
     from vljepa.video import open_video
 
     from_s, to_s = args.from_s or 0.0, args.to_s
-    if to_s is not None and from_s >= to_s:
-        raise ValueError(f"--from must be before --to, got {from_s:g} and {to_s:g}")
+    check_order(from_s, math.inf if to_s is None else to_s)
     with open_video(args.video) as video:
         end_s = video.info.seconds
     if end_s > 0 and max(from_s, to_s or 0.0) > end_s + HEADER_SLACK_S:  # 0: a photo, or a header that does not tell

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa.console import check_device, clock, columns, count, print_json, seconds
+from vljepa.console import check_device, check_order, clock, columns, count, print_json, seconds
 
 if TYPE_CHECKING:
     from vljepa.library import Hit, Library
@@ -45,8 +45,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _hits(library: "Library", args: argparse.Namespace) -> "list[Hit]":
     if args.like is not None:
-        if args.from_s >= args.to_s:
-            raise ValueError(f"--from must be before --to, got {args.from_s:g} and {args.to_s:g}")
+        check_order(args.from_s, args.to_s)
         return library.similar(str(Path(args.like).resolve()), (args.from_s, args.to_s), args.most)
     if not args.text.strip():
         raise ValueError("the text to find is empty: write something")

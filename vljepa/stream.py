@@ -79,7 +79,7 @@ class EmbeddingStream:
     def __iter__(self) -> Iterator[Step]:
         """Yield a `Step` for each frame at `rate_hz`; VideoError if nothing can be read."""
         workers = self._workers()
-        with closing(self._video), _pool(workers) as pool, closing(self._batches()) as batches:
+        with closing(self._video), pool_of_cores(workers) as pool, closing(self._batches()) as batches:
             # each stage runs ahead of the next, so that no core waits: batch 5 is encoded while 2 is predicted
             encoded = _in_order(pool, self._encode, batches, ahead=2 * workers if workers > 1 else 0)
             predicted = _in_order(pool, self._predict, self._with_past(encoded), ahead=workers - 1)
@@ -203,7 +203,7 @@ class EmbeddingStream:
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+def pool_of_cores(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Threads that share torch's cores among them: a batch on each core is cheaper than all cores on each batch."""
     threads, ready = torch.get_num_threads(), threading.Barrier(workers + 1)
 

@@ -24,7 +24,7 @@ from vljepa.model import VLJEPA
 from vljepa.shapes import all_captions, before_after, clips
 from vljepa.shapes.language import CAPTION_QUERY, claims
 from vljepa.shapes.world import ACTIONS, COLOURS, TURN, Motion
-from vljepa.train.reins import Reins, lead, look_every
+from vljepa.train.reins import Reins, check_limits, lead, look_every
 from vljepa.train.telling import Done, Examples, Look, Stage, Tell
 from vljepa.tubelet_vit import TubeletXEncoder
 
@@ -49,9 +49,7 @@ class ShortRun:
         if not self.arms or len(set(self.arms)) < len(self.arms) or set(self.arms) - set(TEXT_ARMS):
             raise ValueError(f"choose one or more of the models {', '.join(TEXT_ARMS)} to train, got "
                              f"{', '.join(self.arms) or 'none'}")
-        for name, (least, most) in LIMITS.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(f"{name} must be {least} to {most}, got {getattr(self, name)}")
+        check_limits(self, LIMITS)
 
 
 def train_short(run: ShortRun, encoder: TubeletXEncoder, work: Path, out: Path, reins: Reins, tell: Tell) -> bool:

@@ -6,7 +6,6 @@ never heard. What it forgets meanwhile is in docs/log.md.
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,12 +23,13 @@ from vljepa.photo import read_photo
 from vljepa.predictor import Predictor
 from vljepa.provenance import cores
 from vljepa.readout import CaptionBank
+from vljepa.stream import pool_of_cores
 from vljepa.train.batches import Batch, Mixture
 from vljepa.train.contrastive import ContrastiveArm
 from vljepa.train.loop import Schedule
 from vljepa.train.own_data import FEWEST, Captioned, read_captioned, split
 from vljepa.train.photos import virtual_camera
-from vljepa.train.reins import Reins, lead, look_every
+from vljepa.train.reins import Reins, check_limits, lead, look_every
 from vljepa.train.telling import Done, Examples, Look, Stage, Tell
 from vljepa.video import open_video
 from vljepa.x_encoder import FrameXEncoder
@@ -56,9 +56,7 @@ class OwnRun:
     def __post_init__(self) -> None:
         if not self.folder.strip():
             raise ValueError("no folder was given: write the path of the one that holds your photos and captions")
-        for name, (least, most) in LIMITS.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(f"{name} must be {least} to {most}, got {getattr(self, name)}")
+        check_limits(self, LIMITS)
 
     def read(self) -> tuple[list[Captioned], list[Captioned]]:
         """What is trained on and what is held out; ValueError says what the folder lacks."""
@@ -173,16 +171,11 @@ def _encoded(model: VLJEPA, files: Sequence[Captioned], reins: Reins, tell: Tell
         return tokens
 
     found = []
-    with ThreadPoolExecutor(cores(), "look", initializer=lambda: torch.set_num_threads(1)) as pool:
-        try:
-            for tokens in pool.map(encode, files):
-                found.append(tokens)
-                tell(Done("file", len(found), len(files), float(np.mean(spent_s))))
-                reins.require()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    torch.set_num_threads(cores())  # those of the pool have changed what others begin with
+    with pool_of_cores(cores()) as pool:
+        for tokens in pool.map(encode, files):
+            found.append(tokens)
+            tell(Done("file", len(found), len(files), float(np.mean(spent_s))))
+            reins.require()
     return found
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +111,13 @@ class _Spent:
         what[0] += max(0.0, now - self._began - but_s)
         what[1] += 1
         self._began = now
+
+
+def check_limits(run: object, limits: Mapping[str, tuple[int, int]]) -> None:
+    """ValueError names what of a run is less or more than its limits allow."""
+    for name, (least, most) in limits.items():
+        if not least <= getattr(run, name) <= most:
+            raise ValueError(f"{name} must be {least} to {most}, got {getattr(run, name)}")
 
 
 def look_every(steps: int) -> int:

@@ -97,7 +97,7 @@ def teach(run: OwnRun, model: VLJEPA, work: Path, out: Path, reins: Reins, tell:
 class OwnSource:
     """Encoded pictures of each file, and its captions; a text that several files share stands in a batch once."""
 
-    shown: Sequence[Float[Tensor, "pictures tokens dim"]]
+    shown: Sequence[Float[Tensor, "_pictures tokens dim"]]
     captions: Sequence[Sequence[str]]
     query: str
     window: int

@@ -43,16 +43,46 @@ def handlers(engine: Engine) -> dict[str, Handler]:
     """What the page can call, by name. Each takes one dictionary and returns one; a failure returns `error`."""
     training = Training(engine)
 
-    def opening(request: dict[str, Any]) -> dict[str, Any]:
-        """How far it is that what came of the training is in use."""
+    def train_about(_: dict[str, Any]) -> dict[str, Any]:
+        """What the page needs once."""
+        return training.about()
+
+    def train_look(request: dict[str, Any]) -> dict[str, Any]:
+        """What a folder holds."""
+        return training.look(request)
+
+    def train_estimate(request: dict[str, Any]) -> dict[str, Any]:
+        """How long a training would take."""
+        return training.estimate(request)
+
+    def train_start(request: dict[str, Any]) -> dict[str, Any]:
+        """Begin one."""
+        return training.start(request)
+
+    def train_hold(request: dict[str, Any]) -> dict[str, Any]:
+        """Pause, resume or stop it."""
+        return training.hold(request)
+
+    def train_view(request: dict[str, Any]) -> dict[str, Any]:
+        """How it stands."""
+        return training.view(request)
+
+    def train_open(request: dict[str, Any]) -> dict[str, Any]:
+        """Use what came of it."""
+        return training.open(request)
+
+    def train_opening(request: dict[str, Any]) -> dict[str, Any]:
+        """How far that is."""
         job = engine.jobs.get(request["job"])
         return job.told() | {"cancelled": job.cancelled}
 
-    calls: dict[str, Handler] = {
-        "about": lambda _: training.about(), "look": training.look, "estimate": training.estimate,
-        "start": training.start, "hold": training.hold, "view": training.view, "open": training.open,
-        "opening": opening, "zip": training.zipped}
-    return {f"train_{name}": in_one_sentence(call) for name, call in calls.items()}
+    def train_zip(request: dict[str, Any]) -> dict[str, Any]:
+        """What came of it, as one file."""
+        return training.zipped(request)
+
+    functions = (train_about, train_look, train_estimate, train_start, train_hold, train_view, train_open,
+                 train_opening, train_zip)
+    return {function.__name__: in_one_sentence(function) for function in functions}
 
 
 class Training:

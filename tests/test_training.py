@@ -23,7 +23,7 @@ from vljepa.train.text_corpus import clean_sentence
 
 def photos(count=10, copies=2):
     """Copy c of photo i holds the number 100 c + i in every place."""
-    tokens = [np.full((count, 3, 4), 100 * c, dtype=np.float16) + np.arange(count, dtype=np.float16)[:, None, None]
+    tokens = [torch.full((count, 3, 4), 100.0 * c).half() + torch.arange(count).half()[:, None, None]
               for c in range(copies)]
     return Photos(tokens, max_frames=3)
 
@@ -65,7 +65,7 @@ def test_a_turned_colour_question_is_answered_by_what_its_tokens_show():
     tokens = np.zeros((11, 3, 5 + 11), dtype=np.float16)
     tokens[np.arange(11), :, 5 + np.arange(11)] = 1.0
     asked = [(i, f"What colour is thing {i}?", NAMES[i]) for i in range(11)]
-    source = QuestionSource(Photos([tokens], 1), asked, NAMES, colour_parts=1, turned=0.5)
+    source = QuestionSource(Photos([torch.from_numpy(tokens)], 1), asked, NAMES, colour_parts=1, turned=0.5)
     true = 0
     for seed in range(20):
         batch = source.batch(np.random.default_rng(seed), 11)
@@ -122,7 +122,7 @@ def test_the_reader_learns_where_to_look_and_when_to_speak_and_nothing_else_move
             tokens[i, :, -44 + 11 * other + rng.integers(11)] = 1.0
         tokens[i, place, -44:].reshape(4, 11)[part] = np.eye(11)[i % 11]
     asked = [(i, "what colour is it?", NAMES[i % 11]) for i in range(66)]
-    shown = Photos([tokens], 1)
+    shown = Photos([torch.from_numpy(tokens)], 1)
     colours = Mixture([("colour", QuestionSource(shown, asked, NAMES), 1.0, 66)])
     elsewhere = [(i, "who is there?", "red") for i in range(66)]
     others = Mixture([("who", QuestionSource(shown, elsewhere, ["red"]), 1.0, 66)])

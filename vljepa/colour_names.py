@@ -65,7 +65,7 @@ def rename(
     """Visual tokens whose last columns are `cell_columns`, with name k's shares under name `order[k]` instead."""
     columns = parts**2 * len(NAMES)
     named = tokens[..., -columns:].unflatten(-1, (parts**2, len(NAMES)))
-    source = order.argsort(1)[:, None, None, None].expand(named.shape)
+    source = order.to(tokens.device).argsort(1)[:, None, None, None].expand(named.shape)
     renamed = tokens.clone()
     renamed[..., -columns:] = named.gather(-1, source).flatten(-2)
     return renamed

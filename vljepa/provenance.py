@@ -26,7 +26,7 @@ def provenance(checkpoint: str) -> dict[str, Any]:
     return {
         "checkpoint": Path(checkpoint).name,
         "command": " ".join([program, *words]),
-        "commit": _git("rev-parse", "--short", "HEAD") + ("-dirty" if _git(*CHANGES) else ""),
+        "commit": (_git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if _git(*CHANGES) else ""),
         "machine": f"{_processor()}, {cores()} cores, {_memory_gb():.0f} GB",
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
@@ -50,7 +50,7 @@ def _git(*words: str) -> str:
         folder = Path(__file__).resolve().parent
         return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:
-        return "unknown"
+        return ""
 
 
 def _processor() -> str:

@@ -76,7 +76,7 @@ def compare_on_photos(data: Path, work: Path) -> dict[str, Any]:
     flat = sorted({caption for five in captions for caption in five})
     embedded = torch.from_numpy(_kept(work / "photo_captions.npy", lambda: model.embed_text(flat)))
     known = {caption: i for i, caption in enumerate(flat)}
-    drawn = Mixture([("flickr8k", CaptionSource(Photos([tokens[:, 0].numpy()], 1), captions), 1.0, BATCH)])
+    drawn = Mixture([("flickr8k", CaptionSource(Photos([tokens[:, 0]], 1), captions), 1.0, BATCH)])
     rng = np.random.default_rng(0)
     bank = rng.permutation(len(flat))[:BANK]
     readers = _Readers(model, CaptionBank([flat[i] for i in bank], embedded.numpy()[bank]), embedded.numpy().mean(0),

@@ -40,9 +40,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Photos:
-    """Encoded copies of the same photos: `copies[c][i]` are the visual tokens of photo i as copy c shows it."""
+    """Encoded copies of the same photos: `copies[c][i]` are the visual tokens of photo i as copy c shows it.
 
-    copies: Sequence[np.ndarray]
+    All on one device, and clips come from there: a GPU has room for them, and fetching them anew for each batch would
+    cost it more time than the batch. On a CPU they may be maps of files.
+    """
+
+    copies: Sequence[Tensor]
     max_frames: int
 
     def clips(self, photos: np.ndarray, rng: np.random.Generator) -> Tensor:
@@ -50,12 +54,13 @@ class Photos:
         frames = 1 if self.max_frames == 1 or rng.random() < 0.7 else int(rng.integers(2, self.max_frames + 1))
         copy = rng.integers(len(self.copies), size=(len(photos), frames))
         first = self.copies[0]
-        clips = np.empty((len(photos), frames, *first.shape[1:]), dtype=first.dtype)
+        clips = first.new_empty((len(photos), frames, *first.shape[1:]))
         for c, tokens in enumerate(self.copies):
             rows, times = np.nonzero(copy == c)
             order = np.argsort(photos[rows])  # in file order: the copies may be memory maps
-            clips[rows[order], times[order]] = tokens[photos[rows[order]]]
-        return torch.from_numpy(clips)
+            row, time, photo = (torch.from_numpy(i[order]) for i in (rows, times, photos[rows]))
+            clips[row, time] = tokens[photo]
+        return clips
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class ContrastiveArm(Arm):
         self._known: dict[str, Tensor] = {}  # embeddings of texts, kept while the Y-Encoder rests
         self.gather: Gather | None = None  # set where several processes share a batch
         self._model = (model,)  # in a tuple, so that its frozen parts are not saved with the arm
+        self.to(model.device)
 
     def groups(self) -> Iterable[tuple[list[nn.Parameter], float]]:
         """The predictor at the full rate, the Y-Encoder at a twentieth of it, or resting."""

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from vljepa import checkpoint
 from vljepa.colour_names import NAMES
 from vljepa.config import EVERYDAY, ModelConfig
-from vljepa.evaluate import share_right
+from vljepa.evaluate import ranked_first, share_right
 from vljepa.metrics import cider, recall_at_k
 from vljepa.model import VLJEPA
 from vljepa.predictor import Predictor
@@ -39,6 +39,7 @@ SEED = 1
 PRETRAIN = Schedule(steps=300, learning_rate=1e-3)
 FINETUNE = Schedule(steps=360, learning_rate=4e-4, stop=250)
 BLEND = 0.6  # of the second stage's weights, the rest the first's (Wortsman et al., arXiv:2109.01903)
+QUERIES_BLEND = 0.75  # of the weights after the questions, the rest those before
 QUERIES = Schedule(steps=850, learning_rate=6e-4, save_every=50, validate_every=300, mean=0.985)
 READER = Schedule(steps=250, learning_rate=2e-3, save_every=50, validate_every=50)
 DECODER = Schedule(steps=1100, learning_rate=2e-3, weight_decay=0.01, save_every=100, validate_every=550)
@@ -83,7 +84,7 @@ def _train_predictor(model: VLJEPA, sets: dict[str, PhotoSet], work: Path) -> No
     """Both stages, more of the second for questions while the Y-Encoder rests, then the colour reader alone."""
     photos = {name: _photos(s, work / "features", model) for name, s in sets.items()}
     retrieval = _retrieval_on_val(model, sets["flickr8k"], work / "features")
-    answers = _answers_on_val(model, sets["flickr8k"], work / "features", retrieval)
+    answers = _answers_on_val(model, sets["flickr8k"], sets["daquar_qa"], work / "features", retrieval)
     pretrain = ContrastiveArm(model, _pretraining(sets, photos), SEED, retrieval)
     train(pretrain, PRETRAIN, work, "pretrain", model.device)
     before = copy.deepcopy(pretrain.state_dict())
@@ -91,15 +92,21 @@ def _train_predictor(model: VLJEPA, sets: dict[str, PhotoSet], work: Path) -> No
     finetune.load_state_dict(before)
     train(finetune, FINETUNE, work, "finetune", model.device)
     # between the two stages' weights lies a model better than either at what the first had learned
-    after = {k: torch.lerp(before[k].float(), v.float(), BLEND).to(v.dtype) for k, v in finetune.state_dict().items()}
+    after = _blend(before, finetune, BLEND)
     soft = _cached(work / "daquar_teacher.npy", lambda: _daquar_teacher(sets["daquar_qa"], photos["daquar_qa"], model))
     queries = ContrastiveArm(model, _querying(sets, photos, soft), SEED + 2, answers, 0.0)
     queries.load_state_dict(after)
     train(queries, QUERIES, work, "queries", model.device)
+    queries.load_state_dict(_blend(after, queries, QUERIES_BLEND))
     colours, others = _reading(sets, photos)
     reader = ReaderArm(model, colours, others, SEED + 3, queries.log_answer_temperature.exp().item(), answers)
     train(reader, READER, work, "reader", model.device)
     model.requires_grad_(False).eval()
+
+
+def _blend(before: dict[str, Tensor], arm: ContrastiveArm, share: float) -> dict[str, Tensor]:
+    """Weights between those before an arm's training and those after it."""
+    return {k: torch.lerp(before[k].float(), v.float(), share).to(v.dtype) for k, v in arm.state_dict().items()}
 
 
 def _train_decoder(
@@ -160,10 +167,14 @@ def _token_statistics(x_encoder: FrameXEncoder, sets: Sequence[PhotoSet]) -> np.
 
 
 def _photos(photo_set: PhotoSet, cache: Path, model: VLJEPA) -> Photos:
-    plain = np.load(tokens_path(cache, photo_set.name, 0), mmap_mode="r")[photo_set.indices("train")]
-    copies = [np.load(tokens_path(cache, photo_set.name, c), mmap_mode="r")
-              for c in range(1, COPIES[photo_set.name] + 1)]
-    return Photos([plain, *copies], model.config.predictor.window_frames)
+    plain = _tokens(photo_set, cache)[photo_set.indices("train")]
+    copies = [_tokens(photo_set, cache, copy) for copy in range(1, COPIES[photo_set.name] + 1)]
+    return Photos([tokens.to(model.device) for tokens in (plain, *copies)], model.config.predictor.window_frames)
+
+
+def _tokens(photo_set: PhotoSet, cache: Path, copy: int = 0) -> Tensor:
+    """The visual tokens of one copy of a set, (photos, tokens, dim), as a map of their file."""
+    return torch.from_numpy(np.load(tokens_path(cache, photo_set.name, copy), mmap_mode="c"))
 
 
 def _pretraining(sets: dict[str, PhotoSet], photos: dict[str, Photos]) -> Mixture:
@@ -231,8 +242,8 @@ def _daquar_teacher(photo_set: PhotoSet, photos: Photos, model: VLJEPA) -> np.nd
     """A teacher's answers to the training questions; its glance is the whole frame, and what its cells are called."""
     x_encoder = model.x_encoder
     assert isinstance(x_encoder, FrameXEncoder)
-    tokens = photos.copies[0][..., : len(x_encoder.token_mean)].astype(np.float32)
-    glance = np.concatenate([tokens[:, -1], tokens[:, :-1, -x_encoder.config.class_dim :].mean(1)], axis=1)
+    tokens = photos.copies[0][..., : len(x_encoder.token_mean)].float().cpu()
+    glance = torch.cat([tokens[:, -1], tokens[:, :-1, -x_encoder.config.class_dim :].mean(1)], dim=1).numpy()
     asked = [(q.photo, q.text, q.answer) for q in _daquar_asked(photo_set)]
     return soft_answers(asked, sorted({answer for _, _, answer in asked}), glance, SEED)
 
@@ -252,9 +263,9 @@ def _train_labels(photo_set: PhotoSet) -> list[str]:
 
 def _predictions(model: VLJEPA, flickr: PhotoSet, cache: Path, split: str) -> tuple[np.ndarray, list[list[str]]]:
     indices = flickr.indices(split)
-    tokens = np.load(tokens_path(cache, flickr.name, 0), mmap_mode="r")[indices]
+    windows = _tokens(flickr, cache)[indices].to(model.device, torch.float32)[:, None]
     with torch.autocast(model.device.type, torch.bfloat16):
-        predicted = model.predict_windows(torch.from_numpy(tokens).to(model.device, torch.float32)[:, None])
+        predicted = model.predict_windows(windows)
     return predicted, [flickr.rows[i]["captions"] for i in indices]
 
 
@@ -273,20 +284,23 @@ def _retrieval_on_val(model: VLJEPA, flickr: PhotoSet, cache: Path) -> Callable[
 
 
 def _answers_on_val(
-    model: VLJEPA, flickr: PhotoSet, cache: Path, retrieval: Callable[[], dict[str, float]]
+    model: VLJEPA, flickr: PhotoSet, indoor: PhotoSet, cache: Path, retrieval: Callable[[], dict[str, float]]
 ) -> Callable[[], dict[str, float]]:
-    """Retrieval, and the share of presence, colour and count questions answered right, on validation photos."""
-    indices = flickr.indices("val")
+    """Retrieval, and the share of presence, colour, count and DAQUAR questions answered right, on validation photos."""
+    indices, rooms = flickr.indices("val"), indoor.indices("val")
     captions = [flickr.rows[i]["captions"] for i in indices]
     asked = {kind: evaluation_questions(captions, kind, SEED) for kind in ("presence", "colour", "count")}
+    of_rooms = daquar_questions(indoor.rows, [indoor.files[i] for i in rooms])
+    answers = sorted({q.answer for q in daquar_questions(indoor.rows, indoor.files)})
 
     def measure() -> dict[str, float]:
-        tokens = np.load(tokens_path(cache, flickr.name, 0), mmap_mode="r")[indices]
-        windows = torch.from_numpy(tokens).to(model.device, torch.float32)[:, None]
+        windows, rooms_seen = (_tokens(s, cache)[chosen].to(model.device, torch.float32)[:, None]
+                               for s, chosen in ((flickr, indices), (indoor, rooms)))
         with torch.autocast(model.device.type, torch.bfloat16):
             right = {f"val_{kind}": 100 * share_right(model, windows[[q.photo for q in questions]], questions)
                      for kind, questions in asked.items()}
-        return {**retrieval(), **right}
+            daquar = 100 * ranked_first(model, rooms_seen[[q.photo for q in of_rooms]], of_rooms, answers)
+        return {**retrieval(), **right, "val_daquar": daquar}
 
     return measure
 

@@ -4,6 +4,7 @@ The folder layout is the README's ("Train your own"): one JSON-lines file a set,
 """
 
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +101,8 @@ def _encode(x_encoder: FrameXEncoder, folder: Path, files: list[str], copy: int)
             image = virtual_camera(image, np.random.default_rng([zlib.crc32(file.encode()), copy]))
         return squash(image, size)
 
-    with ThreadPoolExecutor(2) as pool, torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    pool, half = ThreadPoolExecutor(os.cpu_count()), torch.autocast(device.type, torch.bfloat16)
+    with pool, torch.inference_mode(), half:
         for start in range(0, len(files), 64):
             frames = np.stack(list(pool.map(load, files[start : start + 64])))
             pixels = x_encoder.preprocess(torch.from_numpy(frames).to(device))

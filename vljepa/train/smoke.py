@@ -49,7 +49,7 @@ def train_smoke(work: Path, out: Path) -> VLJEPA:
         own = [[i] for i in range(len(texts))]
         return {"val_i2t_r1": 100 * recall_at_k(predicted @ texts.T, own, 1)}
 
-    photos, known = Photos([tokens[:256]], SMOKE.predictor.window_frames), captions[:256]
+    photos, known = Photos([torch.from_numpy(tokens[:256])], SMOKE.predictor.window_frames), captions[:256]
     source = CaptionSource(photos, known)
     train(ContrastiveArm(model, Mixture([("captions", source, 1.0, 128)]), SEED, validation, Y_FACTOR),
           PRETRAIN, work, "pretrain", model.device)

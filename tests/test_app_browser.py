@@ -310,6 +310,8 @@ def test_the_map_is_fitted_to_the_film_and_brought_back(page):
     places = "document.querySelector('[data-plot=\"2\"]').data.map((trace) => Array.from(trace.x))"
     common = page.evaluate(places)
     page.get_by_role("button", name="Fit to film").click()
+    page.get_by_role("button", name=re.compile("^Stop · [0-9]+ s$")).click()
+    page.get_by_role("button", name="Fit to film").click()
     fitted = page.locator(".vlj-explore .vlj-fit[aria-pressed=true]")
     expect(fitted).to_be_visible(timeout=240_000)  # UMAP is compiled first
     own = page.evaluate(places)

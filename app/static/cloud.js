@@ -4,7 +4,7 @@
 // Points of the trail may have a second place, `own`, on a map that was fitted to them: `showOwn` moves them there and
 // back while the view stays as it is.
 
-import { canvasContext, clockTime, cssColour, isDark, segmentColour, unpack } from './lib.js';
+import { canvasContext, clockTime, cssColour, isDark, segmentColour, still, unpack } from './lib.js';
 
 const TRAIL_POINTS = 240;
 const PAD_PX = 34;
@@ -17,7 +17,6 @@ const MOVE_MS = 900; // from one map to the other
 const CAPTION_WORDS = 5;
 const AXES = ['x', 'y', 'X', 'Y', 'Z'];
 const FLUENT_MS = 40; // where a frame takes longer, gliding would cost updates: the dot jumps instead
-const still = matchMedia('(prefers-reduced-motion: reduce)');
 
 export class Cloud {
   // `caption(point)` gives what is said of a point of the trail, null while nothing is.
@@ -64,7 +63,7 @@ export class Cloud {
     if (this.own && last && this.caption(last) !== this.named) this.drawBack(); // a new segment has its caption there
     const goal = last ? this.lying(last) : null;
     cancelAnimationFrame(this.gliding);
-    if (!glide || !before || !goal || still.matches || !this.fluent()) { this.at = goal; this.drawDot(); return; }
+    if (!glide || !before || !goal || still() || !this.fluent()) { this.at = goal; this.drawDot(); return; }
     if (before.segment !== goal.segment) this.pulseAt = performance.now();
     const start = performance.now();
     let shownAt = start;
@@ -85,7 +84,7 @@ export class Cloud {
     const [from, start] = [this.own, performance.now()];
     cancelAnimationFrame(this.moving);
     const step = (now) => {
-      const part = still.matches ? 1 : Math.min(1, Math.max(0, (now - start) / MOVE_MS));
+      const part = still() ? 1 : Math.min(1, Math.max(0, (now - start) / MOVE_MS));
       this.own = from + (Number(on) - from) * part ** 2 * (3 - 2 * part);
       if (this.trail.length) this.at = this.lying(this.trail.at(-1));
       this.redraw();

@@ -17,6 +17,7 @@ const READOUTS = {
   decoder: ['written by the decoder', 'The decoder writes each sentence from the embedding alone: fluent, and at times wrong.'],
   bank: ['nearest sentence of the bank', 'Each caption is the stored sentence nearest to the embedding: never a new one.'],
 };
+const FIT_POLL_MS = 300;
 
 export function mount({ element: root, server }) {
   return new Explore(root.querySelector('.vlj-explore'), new Api(server));
@@ -205,6 +206,7 @@ class Explore {
   }
 
   startWork(title) {
+    this.stopFitting();
     this.find('alert').hidden = true;
     this.player.video.pause();
     this.store.set({ film: null, cut: null, time: 0, hover: null });
@@ -219,6 +221,7 @@ class Explore {
   showProgress(stage, fraction) { showShare(this.find('progress'), stage, fraction); }
 
   leave() {
+    this.stopFitting();
     this.player.video.pause();
     this.player.load(null);
     this.store.set({ film: null, cut: null, time: 0 });
@@ -251,22 +254,26 @@ class Explore {
   // The map of this film alone, or back to the common one.
   async fitMap() {
     const { film } = this.store;
-    if (!film || this.fitting) return;
+    if (this.fitting) { this.stopFitting(); return; }
+    if (!film) return;
     if (this.map.own) { this.map.showOwn(null); return; }
-    const button = this.find('fit');
-    this.fitting = true;
-    button.disabled = true;
-    button.textContent = 'Fitting …';
+    const fitting = this.fitting = { since: performance.now() };
     try {
-      const { job } = await this.api.call('fit_map', { film: film.key });
-      while (!(await this.api.call('progress', { job })).done) await new Promise((resolve) => { setTimeout(resolve, 300); });
+      fitting.job = (await this.api.call('fit_map', { film: film.key })).job;
+      for (let done = false; !done; await new Promise((resolve) => { setTimeout(resolve, FIT_POLL_MS); })) {
+        if (this.fitting !== fitting) { this.api.call('cancel', { job: fitting.job }).catch(() => {}); return; } // it ends by itself, too
+        this.find('fit').textContent = `Stop · ${Math.floor((performance.now() - fitting.since) / 1000)} s`;
+        ({ done } = await this.api.call('progress', { job: fitting.job }));
+      }
       const own = await this.api.call('own_map', { film: film.key });
-      if (this.store.film === film) this.map.showOwn(own);
-    } catch (error) { this.complain(error); } finally {
-      this.fitting = false;
-      button.disabled = false;
-      button.textContent = 'Fit to film';
-    }
+      if (this.fitting === fitting) this.map.showOwn(own);
+    } catch (error) { if (this.fitting === fitting) this.complain(error); }
+    if (this.fitting === fitting) this.stopFitting();
+  }
+
+  stopFitting() {
+    this.fitting = null;
+    this.find('fit').textContent = 'Fit to film';
   }
 
   watchAgain() { if (session.source) session.open(this.api, session.source, this.stream); }

@@ -1,6 +1,6 @@
 // Collapse: two recorded runs, with and without their anti-collapse term, moved through by a slider of training steps.
 
-import { element, svg } from './lib.js';
+import { element, still, svg } from './lib.js';
 
 const PLAY_MS = 9000; // for a whole run
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT] = [480, 230, 40, 12, 14, 34];
@@ -149,5 +149,3 @@ export class Collapse {
     return { head, x };
   }
 }
-
-const still = () => matchMedia('(prefers-reduced-motion: reduce)').matches;

@@ -1,6 +1,6 @@
 // Small drawing helpers of the Learn tab.
 
-import { element, svg, unpack } from './lib.js';
+import { element, still, svg, unpack } from './lib.js';
 
 const [RING, APART] = [9, 84]; // pixels: the radius of a ringed letter; how far two of them stand apart at least
 
@@ -9,11 +9,10 @@ const [RING, APART] = [9, 84]; // pixels: the radius of a ringed letter; how far
 export function showStrip(node, source) { node.style.backgroundImage = `url("${source}")`; }
 
 const [FRAMES, FRAME_MS] = [8, 250];
-const still = matchMedia('(prefers-reduced-motion: reduce)');
 let frame = 0;
 
 setInterval(() => {
-  if (document.hidden || still.matches) return;
+  if (document.hidden || still()) return;
   frame = (frame + 1) % FRAMES;
   for (const strip of document.querySelectorAll('.vlj-learn .vlj-strip')) {
     if (strip.offsetParent) strip.style.backgroundPositionX = `${100 * frame / (FRAMES - 1)}%`;

@@ -3,7 +3,7 @@
 import { Features, Painted, Pointed, Written } from './learn_answers.js';
 import { press } from './learn_draw.js';
 import { Race } from './learn_race.js';
-import { element } from './lib.js';
+import { element, still } from './lib.js';
 
 const FIRST = { seed: 10, kind: 'action' };
 const KEY = 'vljepa.learn.three';
@@ -130,7 +130,6 @@ export class Three {
 }
 
 const at = (i, count) => `${100 * i / (count - 1)}%`;
-const still = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 function remembered() {
   try {

@@ -26,6 +26,10 @@ export function clockTime(seconds, tenths = false) {
   return tenths ? `${text}.${inTenths % 10}` : text;
 }
 
+// Whether the reader asked for no more movement than is needed; looked at anew each time, for it can change.
+const calm = matchMedia('(prefers-reduced-motion: reduce)');
+export const still = () => calm.matches;
+
 export function element(tag, className, text) {
   const made = document.createElement(tag);
   if (className) made.className = className;

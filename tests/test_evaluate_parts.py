@@ -13,7 +13,7 @@ from vljepa import evaluate_boundaries, evaluate_selective, evaluate_text
 from vljepa.__main__ import main
 from vljepa.analysis import build_tree
 from vljepa.composed_films import compose_film
-from vljepa.decode_ratio import interval_95, measured_ratio, ratio, widest
+from vljepa.decode_ratio import fewest_decodes, interval_95, measured_ratio, ratio, widest
 from vljepa.hard_negatives import RULES, Triplet, triplets
 from vljepa.readout import Caption
 from vljepa.selective_sweep import METHODS, AnnotatedStream, Decodes, Sweep, coverage, decodes_at, sweep
@@ -116,6 +116,16 @@ def test_the_ratio_at_equal_cider_is_read_off_the_curves():
     assert widest(found, "uniform_pool", "selective_pool") is None
     apart = Sweep(rates, {m: s * (1, 1, 0, 0) for m, s in scores.items()}, decodes, found.film_of)
     assert interval_95(apart, "uniform", "selective", found.film_of)[1] > by_hand  # the first film twice
+
+
+def test_a_clock_that_dips_has_reached_what_it_reached_with_fewer_decodes():
+    """Coverage of a film of cars: one decode each, the same score, and two by the clock that stand for less."""
+    scores = {"uniform": [0.9, 0.72, 0.76], "selective": [0.81, 0.75, 0.76]}
+    found = Sweep((0.1, 0.05, 0.02), {m: np.array(values)[:, None] for m, values in scores.items()},
+                  {m: np.array([4, 2, 1]) for m in scores}, np.zeros(1, dtype=int))
+    assert widest(found, "uniform", "selective") is None
+    assert fewest_decodes(np.array([1, 2, 4]), np.array([0.76, 0.72, 0.9]), 0.81) == pytest.approx(2 * 2**0.5)
+    assert fewest_decodes(np.array([1, 2, 4]), np.array([0.76, 0.72, 0.9]), 0.91) is None
 
 
 def test_selective_writes_its_figures_and_a_page_that_needs_no_network(folder, smoke, tmp_path, capsys):

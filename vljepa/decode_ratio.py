@@ -20,8 +20,8 @@ def ratio(
     found: Sweep, uniform: str, selective: str, annotations: Int[np.ndarray, " some"], equal: float = EQUAL,
     smooth: bool = True,
 ) -> float | None:
-    """Decodes of `uniform` at 1 Hz over those of `selective` where its curve, coming down from 1 Hz, still reaches
-    `equal` times the same CIDEr; linear in the logarithm of the rate between two points. None if it never does.
+    """Decodes of `uniform` at 1 Hz over the fewest of `selective` at which its curve up to 1 Hz reaches `equal` times
+    the same CIDEr; linear in the logarithm of the rate between two points. None if it never does.
 
     At 1, 0.5 and 0.25 Hz 50, 48 and 40 against 49 to reach: 1 / (1 * 0.5) ** 0.5, which is 1.41.
     """
@@ -63,7 +63,7 @@ def interval_95(
 def widest(found: Sweep, uniform: str, selective: str) -> tuple[float, float] | None:
     """The rate at which uniform decoding needs the most times as many decodes for selective's score, and how many.
 
-    None if uniform decoding always gets by with as few, or never reaches it.
+    Of the rates whose score uniform decoding reaches at any; None if there is none, or it always gets by with as few.
     """
     order = np.argsort(found.rates_hz)
     curve = {m: found.scores[m][order].mean(axis=1) for m in (uniform, selective)}
@@ -79,15 +79,16 @@ def widest(found: Sweep, uniform: str, selective: str) -> tuple[float, float] | 
 def fewest_decodes(
     decodes: Float[np.ndarray, " rates"], scores: Float[np.ndarray, " rates"], wanted: float
 ) -> float | None:
-    """The fewest decodes down to which a curve, coming from the most, stays at or above `wanted`; None if it never is.
+    """The fewest decodes at which a curve reaches `wanted`, though it may fall below it again; None if it never does.
 
-    Both ascend with the rate; between two points it is linear in the logarithm of the decodes.
+    `decodes` ascend; between two points the curve is linear in their logarithm.
+    At 1, 2 and 4 decodes 0.8, 0.7 and 0.9: 0.8 is reached at 1, and 0.85 at 2 * 2 ** 0.75, which is 3.4.
     """
-    below = np.flatnonzero(scores < wanted)
-    if len(below) == 0:
-        return float(decodes[0])
-    k = int(below[-1])
-    if k == len(scores) - 1:
+    reached = np.flatnonzero(scores >= wanted)
+    if len(reached) == 0:
         return None
-    share = (wanted - scores[k]) / (scores[k + 1] - scores[k])
-    return float(np.exp(np.interp(share, (0, 1), np.log(decodes[k : k + 2]))))
+    k = int(reached[0])
+    if k == 0:
+        return float(decodes[0])
+    share = (wanted - scores[k - 1]) / (scores[k] - scores[k - 1])
+    return float(np.exp(np.interp(share, (0, 1), np.log(decodes[k - 1 : k + 1]))))

@@ -123,7 +123,7 @@ function headline({ score, points, fewer, interval, pays }) {
   const clock = points.find(({ rate_hz: rate }) => rate === 1);
   if (!clock) return ['This stream has less than one moment a second, so there is no decoding once a second to compare with.'];
   const same = score === 'cider' ? 'CIDEr' : `coverage (${clock.uniform.toFixed(3)})`;
-  const most = pays?.times >= LEAST ? ` It pays most at ${pays.rate_hz} a second: there the clock needs ${times(pays.times)} as many for as much.` : '';
+  const most = pays?.times >= LEAST ? ` Within what the clock reaches, it pays most at ${pays.rate_hz} a second: there the clock needs ${times(pays.times)} as many for as much.` : '';
   if (!(fewer.selective >= LEAST)) {
     return ['Selective decoding ', element('b', '', 'does not get by with fewer'), ` decodes here than the clock at one a second for the same ${same}.${most}`];
   }

@@ -186,6 +186,24 @@ def test_a_scene_in_which_things_sway_is_not_shattered(seconds: float) -> None:
     assert max(counts) <= 2
 
 
+@pytest.mark.parametrize("rate_hz", [4.0, 8.0])
+def test_scenes_that_come_back_are_cut_like_any_others(rate_hz: float) -> None:
+    """Fifty seconds before a fixed camera: every three seconds another of three things, not far from one another."""
+    random, steps = np.random.default_rng(2), round(49.6 * rate_hz)
+    scenes = unit(unit(random.normal(size=64)) + 0.65 * unit(random.normal(size=(3, 64))))
+    frames = scenes[(np.arange(steps) / rate_hz // 3.1).astype(int) % 3]
+    seen = unit(frames + 0.25 * random.normal(size=frames.shape) / 8.0)
+    assert 0.7 < np.linalg.norm(scenes[0] - scenes[1]) < 0.8
+    assert len(ward_tree(seen).cut_auto(rate_hz)) == 16
+
+
+@pytest.mark.parametrize("seconds", [10, 60])
+def test_a_camera_that_moves_over_one_scene_cuts_nothing(seconds: float) -> None:
+    angle = np.linspace(0, 0.65, round(seconds * RATE_HZ))
+    panned = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    assert len(ward_tree(panned).cut_auto(RATE_HZ)) == 1
+
+
 def test_slow_drift_gives_few_segments_of_similar_length() -> None:
     angle = np.linspace(0, np.pi / 2, 240)
     drift = np.stack([np.cos(angle), np.sin(angle)], axis=1)

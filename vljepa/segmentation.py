@@ -12,10 +12,12 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int
 
-# The auto cut, chosen on the sample films and films composed of validation photos (docs/log.md)
+# The auto cut, chosen on the sample films, films composed of validation photos and one camera session (docs/log.md)
 NEGLIGIBLE_VARIANCE = 0.02  # squared distance to the mean, of unit vectors: what noise and re-encoding alone cause
-PENALTY = 1.1  # nats a boundary must explain, per log(steps)
+PENALTY = 0.9  # nats a boundary must explain, per log(steps)
 HILL = 0.5  # penalties by which the criterion may rise before merging stops
+JUMP, JUMP_S = 0.55, 1.0  # a change is no drift if the means of so many seconds before and after it are so far apart,
+APART = 0.7  # or those of its two segments
 ROUNDING = 1e-6  # relative
 WINDOW_STEPS = 4  # neighbouring embeddings share frames, so only every fourth step is independent
 
@@ -76,6 +78,7 @@ class WardTree:
         within segments: the Bayesian information criterion for a mean that jumps. Being a logarithm it asks how
         much of the *remaining* variance a boundary explains, which suits a clip and a film alike; the constant v0
         makes change too small to matter explain nothing. M counts independent observations, at most one a second.
+        What a camera's slow move over one scene explains is then taken back: see `_jumps`.
         """
         time = len(self.embeddings)
         observations = min(time / WINDOW_STEPS, time / rate_hz)
@@ -88,7 +91,8 @@ class WardTree:
         hills = np.flatnonzero(criterion > np.minimum.accumulate(criterion) + HILL * penalty)
         criterion = criterion[: hills[0]] if len(hills) else criterion
         best = len(criterion) - 1 - int(criterion[::-1].argmin())  # of equals, the fewest segments
-        return self.cut(int(segments[best]))
+        edges = [0, *sorted(self.boundaries[best:].tolist()), time]
+        return segments_between(self.embeddings, _jumps(self.embeddings, edges, rate_hz))
 
     @property
     def variance(self) -> float:
@@ -162,6 +166,32 @@ class _Chain:
         gap = self.means[boundary] - self.means[left]
         n, m = self.sizes[left], self.sizes[boundary]
         return n * m / (n + m) * float(gap.dot(gap))
+
+
+def _jumps(embeddings: Float[np.ndarray, "time dim"], edges: list[int], rate_hz: float) -> list[int]:
+    """`edges` without those at which the meaning drifts: neither does it jump there, nor lie the two sides far apart.
+
+    The faintest goes first, for it makes its neighbours' sides longer.
+    """
+    sums = np.concatenate([np.zeros_like(embeddings[:1], dtype=np.float64), embeddings.cumsum(0, dtype=np.float64)])
+    near = max(1, round(JUMP_S * rate_hz))
+
+    def distance(start: int, at: int, stop: int) -> float:
+        before, after = (sums[at] - sums[start]) / (at - start), (sums[stop] - sums[at]) / (stop - at)
+        return float(np.linalg.norm(after - before))
+
+    def firmness(k: int) -> float:
+        start, at, stop = edges[k : k + 3]
+        jump = distance(max(start, at - near), at, min(stop, at + near))
+        return max(jump / JUMP, distance(start, at, stop) / APART)
+
+    firm = [firmness(k) for k in range(len(edges) - 2)]
+    while firm and min(firm) < 1.0:
+        faintest = firm.index(min(firm))
+        del firm[faintest], edges[faintest + 1]
+        for k in range(max(0, faintest - 1), min(faintest + 1, len(firm))):
+            firm[k] = firmness(k)
+    return edges
 
 
 def segments_between(embeddings: Float[np.ndarray, "time dim"], edges: list[int]) -> list[Segment]:

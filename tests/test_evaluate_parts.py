@@ -124,8 +124,8 @@ def test_a_clock_that_dips_has_reached_what_it_reached_with_fewer_decodes():
     found = Sweep((0.1, 0.05, 0.02), {m: np.array(values)[:, None] for m, values in scores.items()},
                   {m: np.array([4, 2, 1]) for m in scores}, np.zeros(1, dtype=int))
     assert widest(found, "uniform", "selective") is None
-    assert fewest_decodes(np.array([1, 2, 4]), np.array([0.76, 0.72, 0.9]), 0.81) == pytest.approx(2 * 2**0.5)
-    assert fewest_decodes(np.array([1, 2, 4]), np.array([0.76, 0.72, 0.9]), 0.91) is None
+    assert fewest_decodes(np.array([1.0, 2.0, 4.0]), np.array([0.76, 0.72, 0.9]), 0.81) == pytest.approx(2 * 2**0.5)
+    assert fewest_decodes(np.array([1.0, 2.0, 4.0]), np.array([0.76, 0.72, 0.9]), 0.91) is None
 
 
 def test_selective_writes_its_figures_and_a_page_that_needs_no_network(folder, smoke, tmp_path, capsys):

@@ -29,7 +29,7 @@ class Words:
 class AskedColours(ColourModel):
     """Answers "is it red?" by what the picture's colour is, and any other question with its colour's name."""
 
-    answers_queries, calibration, text_tokenizer = True, CALIBRATION, Words()
+    answers_queries, calibration, text_tokenizer, query_tokenizer = True, CALIBRATION, Words(), Words()
     config = SimpleNamespace(rate_hz=4.0, caption_query="Which colour?", embed_dim=8,
                              predictor=SimpleNamespace(window_frames=1),
                              x_encoder=SimpleNamespace(image_size=16, fit="squash"))

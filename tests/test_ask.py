@@ -15,11 +15,13 @@ from vljepa.__main__ import main
 from vljepa.ask import UNCALIBRATED, ask
 from vljepa.bench_shared import write_video
 from vljepa.calibration import KINDS, Calibration, Presence, Scale
+from vljepa.checkpoint import SHIPPED
 from vljepa.kept import FilmCache, TokenFile
 from vljepa.labels import PROMPTS, QUERY, classify, label_spans
 from vljepa.moments import find, grouped, similar
 from vljepa.readout import normalise
 from vljepa.stream import Trajectory
+from vljepa.text import TextTokenizer
 from vljepa.texts import split_list
 from vljepa.video import VideoInfo
 from vljepa.vocabulary import all_answers, built_in_answers
@@ -232,6 +234,24 @@ def test_duplicates_are_counted_once_and_it_says_so(calibrated):
     reply = ask(calibrated, "What is it?", ["dog", "cat", "Dog", "cat "])
     assert sorted(a.text for a in reply.answers) == ["cat", "dog"]
     assert any("2 answer(s) were given twice" in note for note in reply.notes)
+
+
+@pytest.mark.parametrize(("question", "readable"), [
+    ("Is there a ball?", True), ("Is there a 🌸?", False), ("🚗🚗🚗?", False), ("Как цвет?", False),
+])
+def test_a_question_that_cannot_be_read_is_told_and_never_sure(film, monkeypatch, question, readable):
+    scales = {kind: Scale(0.05, 0.0, 100, 0.0) for kind in KINDS}
+    monkeypatch.setattr(film.model, "calibration", Calibration("", "", scales, CALIBRATION.presence))
+    reply = ask(film, question, ["yes", "no"], over_time=True)
+    assert reply.sure is readable
+    assert reply.over_time.sure_at == (0.0 if readable else None)
+    assert [f'The question "{question}" holds characters' in note for note in reply.notes] == [True] * (not readable)
+
+
+def test_another_script_is_unreadable_though_the_vocabulary_has_its_letters():
+    tokenizer = TextTokenizer.from_file(SHIPPED / "everyday/query_tokenizer.json", None)
+    assert tokenizer.unknown(["Как цвет?", "犬?", "Is there a 🌸?"]) == [True] * 3
+    assert tokenizer.unknown(["Where is the café?", "Is it a dog - or 2 cats?", "qwxz?", "???"]) == [False] * 4
 
 
 @pytest.mark.parametrize("odd", ["собака и кот", "犬", "😀", "<img src=x onerror=alert(1)>", "${alert(1)}", "{} {0}",

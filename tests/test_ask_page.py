@@ -374,6 +374,13 @@ def test_other_scripts_markup_and_emoji_come_back_as_they_were(engine, opened):
     assert "cannot read" in " ".join(view["notes"]), "the emoji is unknown to the tokenizer, and it says so"
 
 
+def test_a_question_that_cannot_be_read_is_named_and_nothing_is_sure(engine, opened):
+    for answers in ([], ["red", "green"]):
+        view = asked(engine, "question", film=opened, text="Is it red 🌸?", answers=answers)
+        assert 'The question "Is it red 🌸?" holds characters' in view["notes"][0]
+        assert view["sure"] is False and view["strip"]["sure_at"] is None
+
+
 def test_duplicates_count_once_and_it_is_said(engine, opened):
     view = asked(engine, "label", film=opened, labels=["red", "Red", "blue"])
     assert len(view["rows"]) == 2

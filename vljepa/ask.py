@@ -40,8 +40,8 @@ class Answer:
 class Strip:
     """Answers over time, a row for each of `times_s`: the cosines, and the probabilities they mean.
 
-    Without a calibration `values` are the cosines too, and `sure_at`, the probability from which on an answer is sure,
-    is None.
+    Without a calibration `values` are the cosines too. `sure_at`, the probability from which on an answer is sure, is
+    None then, and where the question cannot be read whole.
     """
 
     times_s: Float[np.ndarray, " steps"]
@@ -56,8 +56,9 @@ class Reply:
     """What a question got: `answers` from the likeliest down, and the sentence that was decoded without any.
 
     `source` says where the answers are from: "candidates" (yours) or "vocabulary" (the built-in words). `margin` is
-    the first answer's lead in similarity. `sure` only if answers this probable were reliable on validation data;
-    `blank` are the same answers for a plain grey picture: what the question's words alone suggest.
+    the first answer's lead in similarity. `sure` only if answers this probable were reliable on validation data, and
+    the checkpoint can read the whole question; `blank` are the same answers for a plain grey picture: what the
+    question's words alone suggest.
     """
 
     question: str
@@ -90,6 +91,7 @@ def ask(
     """
     question, model = checked_question(film.model, question), film.model
     texts, embeddings, notes = _candidates(model, question, answers)
+    unread = _unread(model, question)
     predicted = film.predict(question, span)
     pooled = predicted.mean()
     ranked, sure = rank(model, question, texts, embeddings, pooled, answers is None)
@@ -98,10 +100,10 @@ def ask(
     shown = len(texts) if answers is not None else SHOWN_OPEN
     return Reply(
         question, "vocabulary" if answers is None else "candidates", ranked[:shown],
-        ranked[0].similarity - ranked[1].similarity, sure, decoded.text, decoded.similarity,
+        ranked[0].similarity - ranked[1].similarity, sure and not unread, decoded.text, decoded.similarity,
         None if grey is None else grey[:shown],
         answers_over_time(film, question, answers, span) if over_time else None,
-        notes if model.calibration is not None else [*notes, UNCALIBRATED])
+        [*unread, *notes, *([UNCALIBRATED] if model.calibration is None else [])])
 
 
 def answers_over_time(
@@ -123,7 +125,7 @@ def answers_over_time(
         leads = np.bincount(similarity.argmax(axis=1), minlength=len(texts))
         listed = np.lexsort((-values.max(axis=0), -leads))[:SHOWN_OPEN]
     return Strip(predicted.times_s, [texts[i] for i in listed], values[:, listed], similarity[:, listed],
-                 None if scale is None else scale.sure_at)
+                 None if scale is None or _unread(model, question) else scale.sure_at)
 
 
 def rank(
@@ -153,6 +155,14 @@ def checked_question(model: "VLJEPA", question: str) -> str:
     except ValueError as error:
         raise ValueError(f"the question {quoted(question)} is too long: {error}") from None
     return question
+
+
+def _unread(model: "VLJEPA", question: str) -> list[str]:
+    """A note if the question holds what the checkpoint cannot read."""
+    if not model.query_tokenizer.unknown([question])[0]:
+        return []
+    return [f"The question {quoted(question)} holds characters that this checkpoint cannot read: the answer is to the "
+            "rest of it, and never sure."]
 
 
 def _candidates(

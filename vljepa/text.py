@@ -11,6 +11,8 @@ from torch import Tensor
 
 from visualizations.landmark_map import STOP_WORDS
 
+UNKNOWN = "[UNK]"
+
 
 class TextTokenizer:
     """A `tokenizer.json`; pads on the right, because left padding would shift positions.
@@ -43,9 +45,13 @@ class TextTokenizer:
         return [len(e.ids) for e in self._tokenizer.encode_batch(list(texts))]
 
     def unknown(self, texts: Sequence[str]) -> list[bool]:
-        """Whether a text holds characters that the vocabulary lacks, such as most emoji."""
-        number = self._tokenizer.token_to_id("[UNK]")
-        return [number in e.ids for e in self._tokenizer.encode_batch(list(texts))]
+        """Whether a text holds characters that the vocabulary lacks, such as most emoji, or has only as single letters.
+
+        Those are of other scripts: "цвет" is read as ц, в, е and т, which is no word. Without an unknown token, never.
+        """
+        if self._tokenizer.token_to_id(UNKNOWN) is None:
+            return [False] * len(texts)
+        return [any(map(_unreadable, e.tokens)) for e in self._tokenizer.encode_batch(list(texts))]
 
     def __call__(self, texts: Sequence[str]) -> tuple[Int[Tensor, "batch text"], Bool[Tensor, "batch text"]]:
         """Ids and mask, padded to the longest."""
@@ -59,6 +65,11 @@ class TextTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of some ids, special tokens left out."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=True)
+
+
+def _unreadable(token: str) -> bool:
+    piece = token.removeprefix("##")
+    return piece == UNKNOWN or (len(piece) == 1 and piece.isalpha() and not piece.isascii())
 
 
 def pad(ids: Sequence[Sequence[int]]) -> tuple[Int[Tensor, "batch text"], Bool[Tensor, "batch text"]]:

@@ -228,6 +228,20 @@ def test_a_film_opened_in_one_tab_is_open_in_the_other_at_the_same_second(page):
     assert tab(page).locator(".vlj-start").is_visible()
 
 
+@pytest.mark.parametrize("dimensions", ["2", "3"])
+def test_a_map_drawn_while_its_tab_is_out_of_sight_fills_its_box_once_it_is_seen(page, dimensions):
+    tab(page).locator(f"[data-dimensions='{dimensions}']").evaluate("(button) => button.click()")
+    open_tab(page, "explore")
+    page.locator(".vlj-explore").get_by_role("button", name="Four colours").click()
+    page.wait_for_selector(".vlj-explore[data-state=ready]")
+    drawn = f"document.querySelector('.vlj-ask [data-plot=\"{dimensions}\"]')._fullLayout"
+    page.wait_for_function(f"Boolean({drawn})")
+    open_tab(page, "ask")
+    box = tab(page).locator(f"[data-plot='{dimensions}']").bounding_box()
+    for side in ("width", "height"):
+        page.wait_for_function(f"Math.abs({drawn}.{side} - {box[side]}) < 1")
+
+
 def test_a_question_asked_too_early_is_answered_once_the_film_is_watched(app, page):
     ask(page, "Is it red?")
     expect(complaint(page)).to_contain_text("Choose a film first")

@@ -57,7 +57,7 @@ export class MapView {
     this.store.on('cut', () => this.recolour());
     this.store.on('time hover', () => this.moveCursor());
     document.addEventListener('vlj-theme', () => this.retheme());
-    new ResizeObserver(() => this.drawOverlay()).observe(this.trail);
+    new ResizeObserver(() => this.fillBox()).observe(this.root);
     this.holdWhileDragging(this.plots[3]);
   }
 
@@ -146,7 +146,19 @@ export class MapView {
       plot.on('plotly_relayout', () => this.drawOverlay());
       plot.on('plotly_relayouting', () => this.drawOverlay());
     }
+    await this.fillBox();
     this.moveCursor();
+  }
+
+  // Plotly looks at the window alone: what it draws in a tab out of sight has a size of its own choice.
+  async fillBox() {
+    const plot = this.plots[this.dimensions];
+    const { width, height } = plot._fullLayout ?? {};
+    const fills = Math.abs(width - plot.clientWidth) < 1 && Math.abs(height - plot.clientHeight) < 1; // it counts parts of pixels
+    if (this.drawn[this.dimensions] && plot.clientWidth && !fills) {
+      await window.Plotly.Plots.resize(plot);
+    }
+    this.drawOverlay();
   }
 
   refill() {

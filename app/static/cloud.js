@@ -8,6 +8,7 @@ import { canvasContext, clockTime, cssColour, isDark, segmentColour, still, unpa
 
 const TRAIL_POINTS = 240;
 const PAD_PX = 34;
+const OWN_PAD_PX = 14; // more: what says that a map is fitted lies over its edge
 const EYE = 3.2; // distance of the eye in map radii: near enough for depth to show
 const START = { 2: { x: 0, y: 0, zoom: 1 }, 3: { yaw: 0.6, pitch: 0.35, zoom: 1 } };
 const NEAR_PX = 16;
@@ -25,7 +26,7 @@ export class Cloud {
     this.caption = caption;
     [this.back, this.middle, this.front] = box.querySelectorAll('canvas');
     this.tip = box.querySelector('.vlj-cloud-tip');
-    this.view = { 2: { ...START[2] }, 3: { ...START[3] } };
+    this.views = [{ 2: { ...START[2] }, 3: { ...START[3] } }, {}]; // of the common map and of the trail's own
     this.dimensions = 2;
     this.landmarks = null;
     this.trail = [];
@@ -58,9 +59,10 @@ export class Cloud {
   setTrail(points, glide) {
     const before = this.at;
     this.trail = points.filter((p) => p.x !== undefined);
-    this.drawTrail();
     const last = this.trail.at(-1);
-    if (this.own && last && this.caption(last) !== this.named) this.drawBack(); // a new segment has its caption there
+    const grown = this.goesOwn && last?.own && this.measureOwn([last.own]);
+    this.drawTrail();
+    if (this.own && last && (grown || this.caption(last) !== this.named)) this.drawBack(); // a new segment has its caption there
     const goal = last ? this.lying(last) : null;
     cancelAnimationFrame(this.gliding);
     if (!glide || !before || !goal || still() || !this.fluent()) { this.at = goal; this.drawDot(); return; }
@@ -78,9 +80,14 @@ export class Cloud {
     step(start);
   }
 
-  // To the trail's own map, or with false back to the common one; its points move there, nothing else does.
+  // To the trail's own map, which then fills the card, or with false back to the common one; its points move there.
   showOwn(on) {
     this.goesOwn = on;
+    if (on) {
+      this.views[1] = { 2: { ...START[2] }, 3: { ...this.views[0][3], zoom: 1 } };
+      this.ownFrame = null;
+      this.measureOwn(this.trail.flatMap((point) => point.own ?? []));
+    }
     const [from, start] = [this.own, performance.now()];
     cancelAnimationFrame(this.moving);
     const step = (now) => {
@@ -96,6 +103,14 @@ export class Cloud {
   // A point of the trail where it lies now, between its place on the common map and that on its own.
   lying(point) { return this.own && point.own ? { ...point, ...mixed(point, point.own, this.own) } : point; }
 
+  // Takes points into the reach of the trail's own map, which only grows: looking back should move nothing. True if it did.
+  measureOwn(points) {
+    const before = JSON.stringify(this.ownFrame);
+    const reached = (dimensions, axes) => extent([...points, ...this.ownFrame ? corners(this.ownFrame[dimensions], axes) : []], axes);
+    if (points.length) this.ownFrame = { 2: reached(2, ['x', 'y']), 3: reached(3, ['X', 'Y', 'Z']) };
+    return JSON.stringify(this.ownFrame) !== before;
+  }
+
   // Whether this machine draws quickly enough to glide; one that did not is asked again from time to time.
   fluent() {
     if (this.frameMs > FLUENT_MS) this.frameMs *= 0.99;
@@ -103,7 +118,7 @@ export class Cloud {
   }
 
   reset() {
-    this.view[this.dimensions] = { ...START[this.dimensions] };
+    this.views[Number(this.goesOwn)][this.dimensions] = { ...START[this.dimensions] };
     this.redraw();
   }
 
@@ -117,16 +132,32 @@ export class Cloud {
 
   // --- from the map to the screen ------------------------------------------------------------------------------
 
+  // What the card shows: where the landmarks lie and, on the way to the trail's own map, more and more where the trail lies there.
+  framed() {
+    const [common, own] = [this.frame[this.dimensions], this.ownFrame?.[this.dimensions]];
+    if (!this.own || !own) return common;
+    const mix = (a, b) => a.map((value, i) => value + (b[i] - value) * this.own);
+    return { middle: mix(common.middle, own.middle), reach: mix(common.reach, own.reach) };
+  }
+
+  // How it is looked at: each map has a view of its own, and between them lies what is between.
+  seen() {
+    const [common, own] = this.views.map((view) => view[this.dimensions]);
+    if (!this.own || !own) return common;
+    return Object.fromEntries(Object.keys(common).map((key) => [key, common[key] + (own[key] - common[key]) * this.own]));
+  }
+
   // [x, y, nearness]; nearness is 1 in the middle of the map, more towards the eye.
   project(point) {
     const { width, height } = this.size;
-    const view = this.view[this.dimensions];
-    const { middle, reach } = this.frame[this.dimensions];
+    const view = this.seen();
+    const { middle, reach } = this.framed();
     if (this.dimensions === 2) {
-      const scale = Math.min((width / 2 - PAD_PX) / reach[0], (height / 2 - PAD_PX) / reach[1]) * view.zoom;
+      const pad = PAD_PX + OWN_PAD_PX * this.own;
+      const scale = Math.min((width / 2 - pad) / reach[0], (height / 2 - pad) / reach[1]) * view.zoom;
       return [width / 2 + (point.x - middle[0] - view.x) * scale, height / 2 - (point.y - middle[1] - view.y) * scale, 1];
     }
-    const radius = Math.hypot(...reach) * 0.8;
+    const radius = Math.hypot(...reach) * (0.8 + 0.55 * this.own); // a few moments are no ball: their corners must be seen, too
     const [a, b, c] = [(point.X - middle[0]) / radius, (point.Y - middle[1]) / radius, (point.Z - middle[2]) / radius];
     const [cos, sin] = [Math.cos(view.yaw), Math.sin(view.yaw)];
     const [right, away] = [a * cos - b * sin, a * sin + b * cos];
@@ -150,7 +181,7 @@ export class Cloud {
     context.fillStyle = cssColour(this.box, '--vlj-faint');
     const three = this.dimensions === 3;
     this.places = this.landmarks.points.map((point) => this.project(point));
-    const zoomed = Math.min(1.6, Math.sqrt(this.view[this.dimensions].zoom));
+    const zoomed = Math.min(1.6, Math.sqrt(this.seen().zoom));
     for (const [x, y, near] of this.places) {
       const size = (three ? 1.6 * near : 1.9) * zoomed;
       context.globalAlpha = alpha * (three ? Math.min(0.85, 0.5 * near ** 3) : 0.6);
@@ -174,7 +205,7 @@ export class Cloud {
     }
     this.named = this.trail.length ? this.caption(this.trail.at(-1)) : null;
     context.globalAlpha = this.own;
-    const words = [...said].reverse().map(([caption, points]) => ({ ...middle(points), words: short(caption) }));
+    const words = [...said].reverse().map(([caption, points]) => ({ ...middle(points), words: short(caption, [...said.keys()]) }));
     this.drawWords(context, words, '--vlj-ink');
   }
 
@@ -283,8 +314,11 @@ export class Cloud {
     event.stopPropagation();
   }
 
+  // The view of the map that is gone to, for hands to change.
+  get view() { return this.views[Number(this.goesOwn)][this.dimensions]; }
+
   drag(dx, dy) {
-    const view = this.view[this.dimensions];
+    const { view } = this;
     if (this.dimensions === 3) {
       view.yaw += dx * 0.008;
       view.pitch = Math.min(1.5, Math.max(-1.5, view.pitch + dy * 0.008));
@@ -297,7 +331,7 @@ export class Cloud {
   }
 
   zoom(factor, [px, py]) {
-    const view = this.view[this.dimensions];
+    const { view } = this;
     const before = this.unit();
     view.zoom = Math.min(24, Math.max(0.4, view.zoom * factor));
     if (this.dimensions === 2) { // what is under the pointer stays there
@@ -351,6 +385,9 @@ function extent(points, axes) {
   return { middle: sides.map(([low, high]) => (low + high) / 2), reach: sides.map(([low, high]) => Math.max(1e-6, (high - low) / 2)) };
 }
 
+// Two points that reach as far as an extent does.
+const corners = ({ middle, reach }, axes) => [-1, 1].map((side) => Object.fromEntries(axes.map((axis, i) => [axis, middle[i] + side * reach[i]])));
+
 const between = (a, b, part) => ({ ...b, ...mixed(a, b, part) });
 
 const mixed = (a, b, part) => Object.fromEntries(AXES.map((axis) => [axis, a[axis] + (b[axis] - a[axis]) * part]));
@@ -360,9 +397,17 @@ function middle(points) {
   return Object.fromEntries(AXES.map((axis) => [axis, points.map((p) => p[axis]).sort((a, b) => a - b)[points.length >> 1]]));
 }
 
-function short(sentence) {
+// A few words of a sentence: the first, or those with which it parts from another that begins alike.
+function short(sentence, all) {
   const words = sentence.split(/\s+/);
-  return words.length > CAPTION_WORDS ? `${words.slice(0, CAPTION_WORDS).join(' ')} …` : sentence;
+  const alike = all.filter((other) => other !== sentence).map((other) => {
+    const theirs = other.split(/\s+/);
+    return words.findIndex((word, i) => word !== theirs[i]);
+  });
+  const parts = Math.max(0, ...alike);
+  const first = parts < CAPTION_WORDS ? 0 : Math.min(parts - 1, Math.max(0, words.length - CAPTION_WORDS));
+  const shown = words.slice(first, first + CAPTION_WORDS).join(' ');
+  return `${first ? '… ' : ''}${shown}${first + CAPTION_WORDS < words.length ? ' …' : ''}`;
 }
 
 const distance = ([a, b], [c, d]) => Math.hypot(a - c, b - d);

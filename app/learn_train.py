@@ -31,6 +31,7 @@ from vljepa.shapes.world import COLOURS
 from vljepa.train.own import LIMITS as OWN_LIMITS
 from vljepa.train.own import NAME as OWN_NAME
 from vljepa.train.own import OwnRun, can_learn
+from vljepa.train.own_data import split
 
 NAMES = {"shapes": SHAPES_NAME, "photos": OWN_NAME}
 TITLES = {"shapes": "A film of your shapes model's world", "photos": "A film of your photos"}
@@ -104,11 +105,13 @@ class Training:
                 "alone": self.engine.alone, "colours": {name: list(rgb) for name, rgb in COLOURS.items()}}
 
     def look(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """What a folder holds. ValueError says what it lacks."""
-        train, held = self._own(request).read()
+        """What a folder holds, and what it lists but does not hold. ValueError says what it lacks."""
+        own = self._own(request)
+        listed = own.listed()
+        train, held = split(listed.captioned, own.files)
         both = [*train, *held]
         return {"photos": sum(not one.is_clip for one in both), "clips": sum(one.is_clip for one in both),
-                "captions": sum(len(one.captions) for one in both), "held": len(held)}
+                "captions": sum(len(one.captions) for one in both), "held": len(held), "note": listed.note}
 
     def estimate(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Seconds that a training would take, None while that is being measured, and whether it has an unknown part."""

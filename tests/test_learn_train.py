@@ -210,14 +210,14 @@ def test_three_layouts_of_a_folder_read_alike(tmp_path):
     said = draw(tmp_path, 12)
     for file, caption in said.items():
         (tmp_path / file).with_suffix(".txt").write_text(f"{caption}\n\n  a  picture\n")
-    beside = {one.path.name: one.captions for one in read_captioned(tmp_path)}
+    beside = {one.path.name: one.captions for one in read_captioned(tmp_path).captioned}
     rows = [{"file": file, "captions": [caption, "a picture"]} for file, caption in said.items()]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    listed = {one.path.name: one.captions for one in read_captioned(tmp_path)}
+    listed = {one.path.name: one.captions for one in read_captioned(tmp_path).captioned}
     write_table(tmp_path, said)
     with (tmp_path / "captions.csv").open("a") as table:
         table.writelines(f"{file},a picture\n" for file in said)
-    assert beside == listed == {one.path.name: one.captions for one in read_captioned(tmp_path)}
+    assert beside == listed == {one.path.name: one.captions for one in read_captioned(tmp_path).captioned}
     assert beside["picture 1.png"] == ("a flag", "a picture")
 
 
@@ -225,7 +225,8 @@ def test_three_layouts_of_a_folder_read_alike(tmp_path):
     ({}, "holds no captions: put a captions.csv"),
     ({"captions.csv": "name,text\na.png,b\n"}, "must begin with a line that names the columns file and caption, but it "
                                                "begins with name, text"),
-    ({"captions.csv": "file,caption\nlost.png,a flag\n"}, "captions.csv names lost.png, which is not in"),
+    ({"captions.csv": "file,caption\nlost.png,a flag\n"}, "has 0: add more. 1 file that is listed is not there and is "
+                                                           "left out: lost.png"),
     ({"captions.csv": "file,caption\nnotes.pdf,a flag\n"}, "neither a photo nor a video"),
     ({"captions.csv": b"file,caption\n\xff\xfe,x\n"}, "is no UTF-8 text"),
     ({"captions.csv": "file,caption\npicture 0.png,a flag\n"}, "12 captioned photos or clips at least, and .* has 1"),
@@ -242,6 +243,23 @@ def test_a_folder_that_will_not_do_is_told_in_one_sentence(tmp_path, files, told
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="there is no folder"):
         read_captioned(tmp_path / "nowhere")
+
+
+def test_listed_files_that_are_not_there_are_left_out_and_counted(tmp_path):
+    said = draw(tmp_path, 14)
+    write_table(tmp_path, said)
+    assert read_captioned(tmp_path).note == ""
+    first, second = list(said)[3:5]
+    (tmp_path / first).unlink()
+    listed = read_captioned(tmp_path)
+    assert {one.path.name for one in listed.captioned} == set(said) - {first}
+    assert listed.note == f"1 file that is listed is not there and is left out: {first}"
+    (tmp_path / second).unlink()
+    told = f"2 files that are listed are not there and are left out, the first is {first}"
+    assert read_captioned(tmp_path).note == told
+    (tmp_path / list(said)[5]).unlink()
+    with pytest.raises(ValueError, match=f"has 11: add more. {told.replace('2', '3')}"):
+        read_captioned(tmp_path)
 
 
 def test_a_tenth_is_held_out_and_stays_so_when_the_folder_grows():
@@ -396,7 +414,8 @@ def test_a_folder_is_looked_into_and_its_words_are_taught_and_used(ours, own, sm
     shutil.copytree(smoke, tmp_path / "checkpoints/smoke")
     assert ours.about()["base"] == "smoke"
     found = ours.look(asked)
-    assert (found["photos"], found["clips"], found["captions"]) == (36, 0, 36) and found["held"] >= 4
+    assert (found["photos"], found["clips"], found["captions"]) == (36, 0, 36)
+    assert found["held"] >= 4 and found["note"] == ""
     for wrong, told in (({"files": 1}, "files must be 12 to 2000, got 1"), ({"folder": ""}, "no folder was given"),
                         ({"folder": "/nowhere/at/all"}, "there is no folder /nowhere/at/all")):
         with pytest.raises(ValueError, match=told):

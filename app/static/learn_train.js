@@ -129,9 +129,9 @@ export class Train {
       return null;
     }
     try {
-      const { photos, clips, captions, held } = await this.api.call('train_look', this.request);
+      const { photos, clips, captions, held, note } = await this.api.call('train_look', this.request);
       const files = [[photos, 'photo'], [clips, 'clip']].filter(([count]) => count).map(([count, name]) => many(count, name));
-      return `${files.join(' and ')}, ${many(captions, 'caption')}; ${held} held out. `;
+      return `${files.join(' and ')}, ${many(captions, 'caption')}; ${held} held out. ${note && `${note}. `}`;
     } catch (error) { this.wrong(error); return null; }
   }
 

@@ -27,7 +27,7 @@ from vljepa.stream import pool_of_cores
 from vljepa.train.batches import Batch, Mixture
 from vljepa.train.contrastive import ContrastiveArm
 from vljepa.train.loop import Schedule
-from vljepa.train.own_data import FEWEST, Captioned, read_captioned, split
+from vljepa.train.own_data import FEWEST, Captioned, Listed, read_captioned, split
 from vljepa.train.photos import virtual_camera
 from vljepa.train.reins import Reins, check_limits, lead, look_every
 from vljepa.train.telling import Done, Examples, Look, Stage, Tell
@@ -58,9 +58,13 @@ class OwnRun:
             raise ValueError("no folder was given: write the path of the one that holds your photos and captions")
         check_limits(self, LIMITS)
 
+    def listed(self) -> Listed:
+        """What the folder lists; ValueError says what it lacks."""
+        return read_captioned(Path(self.folder.strip()).expanduser())
+
     def read(self) -> tuple[list[Captioned], list[Captioned]]:
         """What is trained on and what is held out; ValueError says what the folder lacks."""
-        return split(read_captioned(Path(self.folder.strip()).expanduser()), self.files)
+        return split(self.listed().captioned, self.files)
 
 
 def can_learn(model: VLJEPA) -> bool:

@@ -34,33 +34,44 @@ class Captioned:
         return self.path.suffix.lower() in CLIPS
 
 
-def read_captioned(folder: Path) -> list[Captioned]:
-    """Everything in `folder` that has a caption, in the order that it is listed in.
+@dataclass(frozen=True)
+class Listed:
+    """What a folder lists: the files that are there, and a sentence about those that are not, "" if all are."""
 
-    ValueError names what is missing: the folder, captions, a file that is listed, or enough of them.
+    captioned: list[Captioned]
+    note: str
+
+
+def read_captioned(folder: Path) -> Listed:
+    """Everything in `folder` that has a caption, in the order that it is listed in; files that are not there are left
+    out.
+
+    ValueError names what is missing: the folder, captions, or enough files.
     """
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder} on the computer that runs the app")
     found: dict[Path, dict[str, None]] = {}
+    missing: dict[str, None] = {}
     for source, file, caption in _listed(folder):
         path = folder / file
         if path.suffix.lower() not in PHOTOS | CLIPS:
             raise ValueError(f"{source} names {file}, which is neither a photo nor a video: list .jpg, .png, .mp4 and "
                              "the like")
         if path not in found and not path.is_file():
-            raise ValueError(f"{source} names {file}, which is not in {folder}: add it, or take its line out")
-        if caption.strip():
+            missing[file] = None
+        elif caption.strip():
             found.setdefault(path, {})[" ".join(caption.split())[:LONGEST]] = None
     captioned = [Captioned(path, tuple(captions)) for path, captions in found.items()]
-    if not captioned:
+    note = _left_out(list(missing))
+    if not captioned and not missing:
         raise ValueError(f"{folder} holds no captions: {LAYOUT}")
     if len(captioned) < FEWEST:
         raise ValueError(f"a training needs {FEWEST} captioned photos or clips at least, and {folder} has "
-                         f"{len(captioned)}: add more")
+                         f"{len(captioned)}: add more{note and f'. {note}'}")
     if len({caption for one in captioned for caption in one.captions}) < 2:
         raise ValueError(f"everything in {folder} has the same caption, so there is nothing to tell apart: add photos "
                          "of something else")
-    return captioned
+    return Listed(captioned, note)
 
 
 def split(captioned: Sequence[Captioned], most: int) -> tuple[list[Captioned], list[Captioned]]:
@@ -72,6 +83,14 @@ def split(captioned: Sequence[Captioned], most: int) -> tuple[list[Captioned], l
     by_tenth = sorted(drawn, key=lambda one: zlib.crc32(one.path.name.encode()) % 10)
     held = max(LEAST_HELD, sum(zlib.crc32(one.path.name.encode()) % 10 == 0 for one in drawn))
     return by_tenth[held:], by_tenth[:held]
+
+
+def _left_out(missing: Sequence[str]) -> str:
+    if not missing:
+        return ""
+    if len(missing) == 1:
+        return f"1 file that is listed is not there and is left out: {missing[0]}"
+    return f"{len(missing)} files that are listed are not there and are left out, the first is {missing[0]}"
 
 
 def _listed(folder: Path) -> Iterator[tuple[str, str, str]]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -70,7 +70,7 @@ class Film:
     _trees: OrderedDict[float, WardTree] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _known: dict[str, Any] = field(default_factory=dict)
-    _finding: threading.Lock = field(default_factory=threading.Lock)
+    _finding: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     @property
     def seconds(self) -> float:
@@ -106,7 +106,7 @@ class Film:
 
     def once(self, name: str, find: Callable[[], Any]) -> Any:
         """What `find` returns, asked for the first time only: for what is slow and seldom wanted."""
-        with self._finding:
+        with self._finding[name]:  # each waits for itself alone
             if name not in self._known:
                 self._known[name] = find()
             return self._known[name]

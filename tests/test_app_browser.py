@@ -181,6 +181,15 @@ def test_arrow_keys_step_through_the_segments_and_the_focus_goes_along(page):
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
+def test_segments_that_were_too_short_are_told_beside_their_number(page):
+    open_sample(page)
+    slide(page, "value", 6)
+    slide(page, "min_length_s", 4)
+    expect(page.get_by_text(re.compile("^[1-5] of 6 long enough$"))).to_be_visible()
+    slide(page, "min_length_s", 0)
+    expect(page.get_by_text("6", exact=True).first).to_be_visible()
+
+
 def test_sliders_cut_again_without_encoding_and_keep_the_map_as_it_was(app, page):
     open_sample(page)
     page.get_by_role("button", name="3D").click()

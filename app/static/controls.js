@@ -100,7 +100,8 @@ export class Controls {
     this.amount.classList.toggle('vlj-auto', settings.method === 'auto');
     this.form.querySelector('.vlj-amount-name').textContent = byTime ? 'Seconds each' : 'Segments';
     const number = Number(slider.value);
-    say(slider, byTime ? `${number} s` : settings.method === 'auto' ? `${found} found` : String(number));
+    const fewer = cut?.asked.value === number && found < number; // this very number was cut, and short ones joined a neighbour
+    say(slider, byTime ? `${number} s` : settings.method === 'auto' ? `${found} found` : fewer ? `${found} of ${number} long enough` : String(number));
   }
 }
 

@@ -308,7 +308,7 @@ class Explore {
     if (this.store.film?.key !== JSON.parse(asked).film) return;
     this.answered = asked;
     const [strength] = unpack(view.strength, 1);
-    this.store.set({ cut: { ...view, strength } });
+    this.store.set({ cut: { ...view, strength, asked: JSON.parse(asked) } });
   }
 
   async read() {

@@ -15,6 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+HELP = {"-h", "--help"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -26,12 +27,14 @@ def main() -> int:
         return 2
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         print(__doc__)
-        return 2
+        return 0 if HELP & set(sys.argv[1:]) else 2
     return commands[sys.argv[1]](sys.argv[2:])
 
 
 def start_app(arguments: list[str]) -> int:
-    """Install what the app needs, once, and start it; stop it with Ctrl-C."""
+    """Install what the app needs, once, and start it; stop it with Ctrl-C. Its help needs nothing installed."""
+    if HELP & set(arguments):
+        return subprocess.call([sys.executable, "-m", "app", "--help"], cwd=HERE)
     install("requirements.txt")
     try:
         return subprocess.call([PYTHON, "-m", "app", *arguments], cwd=HERE)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -251,3 +252,18 @@ def test_a_photo_is_a_film_of_one_frame(smoke: Path, tmp_path: Path, capsys: Cap
     assert main(["analyze", str(tmp_path / "photo.jpg"), "--out", str(out), "--checkpoint", str(smoke)]) == 0
     told = json.loads((out / "analysis.json").read_text())
     assert len(told["segments"]) == 1 and "Traceback" not in capsys.readouterr().err
+
+
+def test_the_help_of_the_app_installs_nothing(tmp_path):
+    here = Path(__file__).resolve().parent.parent
+    shutil.copyfile(here / "run.py", tmp_path / "run.py")
+    for package in ("app", "vljepa"):
+        (tmp_path / package).symlink_to(here / package)
+    offline = {**os.environ, "PIP_NO_INDEX": "1"}
+    for words, told in ((("app", "--help"), "--checkpoint"), (("--help",), "python3 run.py test")):
+        # -S: without the packages that are installed here
+        found = subprocess.run([sys.executable, "-S", "run.py", *words], cwd=tmp_path, env=offline, capture_output=True,
+                               text=True, check=False, timeout=120)
+        assert (found.returncode, found.stderr) == (0, "")
+        assert told in found.stdout
+    assert not (tmp_path / ".venv").exists()

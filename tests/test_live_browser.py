@@ -287,6 +287,27 @@ def test_a_map_is_fitted_to_the_session_and_given_up_again_while_the_view_stays(
     assert page.locator(".vlj-fit").text_content() == "Fit the map to this session", "Stop ends it"
 
 
+def test_a_double_click_on_stop_stops_and_keeps_what_was_seen(page):
+    start(page)
+    page.locator(".vlj-go").dblclick()
+    page.wait_for_timeout(700)
+    expect(page.locator(".vlj-live")).to_have_attribute("data-state", "stopped")
+    expect(page.locator(".vlj-keep")).to_be_visible()
+    page.wait_for_timeout(600)
+    start(page)
+
+
+def test_a_map_is_fitted_although_the_film_ends_meanwhile(page, app):
+    page.locator(".vlj-source").select_option("server:")
+    page.locator(".vlj-address").fill(str(app.root / "colours.mp4"))
+    start(page)
+    moments(page, 8)
+    page.locator("body").press("m")
+    page.wait_for_selector(".vlj-own[data-state=fitting]")
+    expect(page.locator(".vlj-said-state")).to_have_text("colours.mp4 is over.", timeout=60_000)
+    page.wait_for_selector(".vlj-own[data-state=fitted]", timeout=180_000)
+
+
 def test_smoothing_is_set_while_it_runs_and_remembered(page):
     start(page)
     page.get_by_text("Advanced").click()

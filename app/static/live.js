@@ -101,9 +101,16 @@ class Live {
     await this.start();
   }
 
+  startOrStop() { if (this.active) this.stop(); else this.start(); }
+
   async stop() {
+    if (this.active && this.fitting) this.commonMap();
+    this.end();
+  }
+
+  // When a source is over: a map that is being fitted is fitted all the same.
+  end() {
     if (!this.active) return;
-    if (this.fitting) this.commonMap();
     this.closeSource();
     this.thaw();
     this.become('stopped');
@@ -236,8 +243,8 @@ class Live {
   tellSource({ kind, message }) {
     const text = kind === 'playing' ? '' : message;
     if (text !== this.sourceText) { this.sourceText = text; this.say(text); }
-    if (kind === 'failed') { this.stop(); this.complain(message, 'stage'); }
-    if (kind === 'ended') { this.stop(); this.say(message); }
+    if (kind === 'failed') { this.end(); this.complain(message, 'stage'); }
+    if (kind === 'ended') { this.end(); this.say(message); }
   }
 
   count(lagMs, seen) {
@@ -480,8 +487,8 @@ class Live {
 
   listen() {
     const on = (name, event, act) => this.find(name).addEventListener(event, act);
-    const press = (name, act) => on(name, 'click', (event) => { act(); if (event.detail) event.currentTarget.blur(); }); // so that Space freezes next
-    press('go', () => (this.active ? this.stop() : this.start()));
+    const press = (name, act) => on(name, 'click', (event) => { act(event); if (event.detail) event.currentTarget.blur(); }); // so that Space freezes next
+    press('go', ({ detail }) => { if (detail < 2) this.startOrStop(); }); // a double click must not begin anew what it has just stopped
     press('freeze', () => this.freeze());
     press('stage-mode', () => this.toggleStage());
     press('keep', () => this.keep());
@@ -529,7 +536,7 @@ class Live {
     if (key === ' ' && target.closest('button, summary, input, a')) return;
     if (target.type === 'range' && key.startsWith('Arrow')) return;
     const value = this.timeline.shownThreshold;
-    const acts = { ' ': () => this.freeze(), f: () => this.toggleStage(), s: () => (this.active ? this.stop() : this.start()),
+    const acts = { ' ': () => this.freeze(), f: () => this.toggleStage(), s: () => this.startOrStop(),
       2: () => this.setDimensions(2), 3: () => this.setDimensions(3), a: () => this.setThreshold(null, true), e: () => this.keep(),
       0: () => this.cloud.reset(), m: () => this.fitMap(), '?': () => this.find('dialog').showModal(),
       ArrowLeft: () => this.step(-1, event.shiftKey), ArrowRight: () => this.step(1, event.shiftKey),

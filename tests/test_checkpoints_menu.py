@@ -97,7 +97,20 @@ def test_another_checkpoint_keeps_the_film_and_the_question(page: Page, app: App
     switch(page, "smoke")
     in_use(other, "smoke")
     other.wait_for_selector(".vlj-explore[data-state=ready]")
+    expect(other.locator(".vlj-changed-text")).to_have_text(
+        "Somebody chose the checkpoint smoke for this app: the page began anew.")
+    expect(page.locator(".vlj-changed")).to_be_hidden()  # whoever chose it knows
+    open_tab(other, "live")
+    other.locator(".vlj-live .vlj-source").select_option("film:colours")
+    other.locator(".vlj-live .vlj-go").click()
+    other.wait_for_selector(".vlj-live[data-state=running]")
+    switch(page, "everyday")
+    expect(other.locator(".vlj-changed-text")).to_have_text(
+        "Somebody chose the checkpoint everyday for this app: Live began anew.")
+    other.get_by_role("button", name="Dismiss this message").locator("visible=true").click()
+    expect(other.locator(".vlj-changed")).to_be_hidden()
     assert list(visits) == []
+    switch(page, "smoke")
 
 
 def test_live_and_the_sentences_of_learn_go_on(page: Page) -> None:

@@ -12,13 +12,14 @@ let wish = null; // what the page is to show then, instead of what it shows now
 
 export function wishAgain(wanted) { wish = wanted; }
 
-// Every tab begins anew with the other model: a reload is the one way that forgets nothing by mistake.
-export function beginAgain() {
-  const live = document.querySelector('.vlj-live')?.dataset.state;
+// Every tab begins anew with the other model: a reload is the one way that forgets nothing by mistake. `chosen` is the
+// checkpoint that somebody else chose, if it was not this page.
+export function beginAgain(chosen = null) {
+  const live = ['running', 'frozen', 'opening'].includes(document.querySelector('.vlj-live')?.dataset.state);
   const kept = {
     tab: document.querySelector('#vlj-tabs [role="tab"][aria-selected="true"]')?.textContent.trim(),
     film: session.source, settings: session.settings, time: session.time,
-    live: ['running', 'frozen', 'opening'].includes(live), followsLive: session.followsLive, asked: session.asked, ...wish };
+    live, chosen: wish ? null : chosen, wasLive: live, followsLive: session.followsLive, asked: session.asked, ...wish };
   try { sessionStorage.setItem(KEY, JSON.stringify(kept)); } catch { /* storage can be forbidden: then the page begins at its start */ }
   location.reload();
 }

@@ -1,6 +1,6 @@
 // The menu of checkpoints: opened from the header, switches the server's model, then every open page goes on with it.
 
-import { beginAgain } from './again.js';
+import { again, beginAgain } from './again.js';
 import { element, many, showShare } from './lib.js';
 import { Api } from './server.js';
 
@@ -24,6 +24,8 @@ class Menu {
       if (button) this.switchTo(button.dataset.name);
     });
     document.addEventListener('click', (event) => { if (event.target.closest?.('.vlj-choose')) this.open(); });
+    this.find('changed-close').addEventListener('click', () => { this.find('changed').hidden = true; });
+    if (again.chosen) this.tellChange(again);
     this.begin();
   }
 
@@ -38,8 +40,14 @@ class Menu {
     setInterval(async () => {
       if (document.hidden || this.job) return;
       const now = await this.api.call('using').catch(() => null); // an app that is gone is told by the tabs
-      if (now && version && now.version !== version) beginAgain();
+      if (now && version && now.version !== version) beginAgain(now.name);
     }, LOOK_MS);
+  }
+
+  // Somebody else chose another checkpoint, and the page was loaded anew.
+  tellChange({ chosen, wasLive }) {
+    this.find('changed-text').textContent = `Somebody chose the checkpoint ${chosen} for this app: ${wasLive ? 'Live' : 'the page'} began anew.`;
+    this.find('changed').hidden = false;
   }
 
   async open() {

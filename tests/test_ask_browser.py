@@ -281,10 +281,23 @@ def test_one_answer_and_five_hundred_labels_and_hostile_ones(page):
     page.keyboard.press("Enter")
     expect(complaint(page)).to_contain_text("“green” is there already")
     expect(tab(page).locator(".vlj-chips-rest")).to_have_text("and 443 more")
+    expect(tab(page).locator(".vlj-choices-name")).to_have_text("503 labels")
     expect(tab(page).locator(".vlj-heat-row")).to_have_count(40)
     assert HOSTILE in tab(page).locator(".vlj-chip").nth(1).inner_text()
     assert page.locator(".vlj-ask img[src=x]").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    tab(page).get_by_role("button", name="Clear every label").click()
+    expect(tab(page).locator(".vlj-choices-name")).to_have_text("Labels")
+    expect(tab(page).locator(".vlj-chip:not(.vlj-preset)")).to_have_count(0)
+    expect(tab(page).locator(".vlj-clear")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("mode", "box", "each"), [("label", ".vlj-box", "label"), ("question", ".vlj-more", "answer")])
+def test_commas_alone_are_told(page, mode, box, each):
+    open_sample(page)
+    tab(page).locator(f".vlj-modes [data-mode={mode}]").click()
+    tab(page).locator(box).fill(",,,")
+    expect(complaint(page)).to_contain_text(f"“,,,” names no {each}: type a word.")
 
 
 def test_the_blank_picture_is_answered_on_request_and_marked_on_the_bars(page):

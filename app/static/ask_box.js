@@ -24,7 +24,7 @@ export const MODES = {
 export class QueryBox {
   constructor(root, store, { submit, changed, note }) {
     Object.assign(this, { root, store, submit, changed, note });
-    for (const part of ['box', 'more', 'chips', 'go', 'choices', 'several', 'query']) this[part] = root.querySelector(`.vlj-${part}`);
+    for (const part of ['box', 'more', 'chips', 'go', 'choices', 'clear', 'several', 'query']) this[part] = root.querySelector(`.vlj-${part}`);
     this.listen();
     store.on('settings', () => this.show());
     this.show();
@@ -50,15 +50,17 @@ export class QueryBox {
       const chip = target.closest('button');
       if (!chip) return;
       if (chip.dataset.preset) this.set(splitList(MODES[this.mode].presets[chip.dataset.preset]));
-      else if (chip.dataset.clear) this.set([]);
       else this.set(this.texts.filter((_, i) => i !== Number(chip.dataset.index)));
-      (this.mode === 'label' ? this.box : this.more).focus();
+      this.focus();
     });
+    this.clear.addEventListener('click', () => { this.set([]); this.focus(); });
     this.several.querySelector('input').addEventListener('change', ({ target }) => {
       this.store.change({ several: target.checked });
       this.changed();
     });
   }
+
+  focus() { (this.mode === 'label' ? this.box : this.more).focus(); }
 
   typed() {
     if (this.mode !== 'label') { this.store.change({ [this.mode]: this.box.value }); return; }
@@ -72,14 +74,16 @@ export class QueryBox {
 
   add(input, quietly = false) {
     const [given, known] = [splitList(input.value), new Set(this.texts.map((text) => text.toLowerCase()))];
+    const [written, { each }] = [input.value.trim(), MODES[this.mode]];
     input.value = '';
+    if (written && !given.length) this.note(`“${shortened(written)}” names no ${each}: type a word.`);
     const [fresh, again] = [[], []];
     for (const text of given) {
       (known.has(text.toLowerCase()) ? again : fresh).push(text);
       known.add(text.toLowerCase());
     }
     if (fresh.length) this.set([...this.texts, ...fresh], quietly);
-    if (again.length) this.note(`“${shortened(again[0])}” is there already; each ${MODES[this.mode].each} counts once.`);
+    if (again.length) this.note(`“${shortened(again[0])}” is there already; each ${each} counts once.`);
   }
 
   set(texts, quietly = false) {
@@ -113,7 +117,9 @@ export class QueryBox {
     }
     this.choices.hidden = !about.list;
     this.choices.setAttribute('aria-label', about.choices);
-    this.root.querySelector('.vlj-choices-name').textContent = about.choices;
+    this.root.querySelector('.vlj-choices-name').textContent = this.texts.length > 1 ? `${this.texts.length} ${about.each}s` : about.choices;
+    this.clear.hidden = this.texts.length < 2;
+    this.clear.setAttribute('aria-label', `Clear every ${about.each}`);
     this.more.hidden = !about.more;
     this.more.placeholder = this.texts.length ? 'one more' : about.more;
     this.more.setAttribute('aria-label', 'An answer to choose from');
@@ -129,7 +135,6 @@ export class QueryBox {
     this.drawnChips = drawn;
     const chips = texts.slice(0, CHIPS_SHOWN).map((text, index) => chip('vlj-chip', text, { index }, `Remove ${about.each} ${text}`));
     if (texts.length > CHIPS_SHOWN) chips.push(element('span', 'vlj-chips-rest', `and ${texts.length - CHIPS_SHOWN} more`));
-    if (texts.length > 1) chips.push(chip('vlj-chip vlj-clear', 'clear', { clear: 'yes' }, `Remove every ${about.each}`));
     if (!texts.length) {
       chips.push(...Object.entries(about.presets).map(([name, list]) => chip('vlj-chip vlj-preset', name, { preset: name }, `Use ${list}`)));
     }

@@ -487,6 +487,26 @@ def test_stage_mode_fills_the_screen_with_a_caption_of_44_pixels(page):
     page.wait_for_function("document.fullscreenElement === null")
 
 
+def test_a_message_about_a_file_is_read_to_its_end_beside_every_button(page):
+    page.locator(".vlj-source").select_option("server:")
+    said = page.locator(".vlj-said-state")
+    said.evaluate("(node) => { node.textContent = 'sample-videos__car-detection.mp4 is over.'; }")
+    page.locator(".vlj-keep").evaluate("(button) => { button.hidden = false; }")
+    assert said.evaluate("(node) => node.scrollWidth <= node.clientWidth")
+    assert said.bounding_box()["height"] <= 36, "two lines, so that nothing moves"
+
+
+def test_the_stage_of_a_phone_has_room_for_the_whole_sentence(app, browser):
+    for page in visitor(app, browser, "live", viewport={"width": 390, "height": 844}, permissions=["camera"]):
+        start(page)
+        page.locator("body").press("f")
+        page.wait_for_function("document.fullscreenElement?.matches('.vlj-live')")
+        page.locator("body").press("Space")
+        long = "A person in a black shirt is looking at something on a wall beside a white table."
+        page.locator(CAPTION).evaluate("(words, text) => { words.textContent = text; }", long)
+        assert page.locator(CAPTION).evaluate("(words) => words.scrollHeight <= words.clientHeight + 2")
+
+
 def test_everything_has_a_name_and_help_is_a_key_away(page):
     nameless = page.evaluate("""() => ['button', 'input', 'select']
         .flatMap((kind) => [...document.querySelectorAll(`.vlj-live ${kind}`)])

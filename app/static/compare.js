@@ -64,9 +64,11 @@ export class Compare {
     this.rows.replaceChildren(...cuts.map((cut) => this.row(cut)));
     this.forget.hidden = !this.reference;
     const source = this.reference ? this.reference.name : 'the truth that comes with this sample';
-    this.note.textContent = measured
+    const [{ boundaries_s: ours }] = cuts;
+    const alone = ours.length ? '' : 'The film is one segment here, so there are no boundaries to compare: cut it into more. ';
+    this.note.textContent = alone + (measured
       ? `F1 of the boundaries against ${source}; within ${tolerance_s} s counts as found.`
-      : 'Load where the segments truly begin (JSON or CSV) to measure all three.';
+      : 'Load where the segments truly begin (JSON or CSV) to measure all three.');
   }
 
   row({ way, boundaries_s, f1 }) {

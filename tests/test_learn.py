@@ -233,6 +233,12 @@ def test_typing_a_sentence_moves_its_dots(page):
     page.get_by_label("Sentence D", exact=True).fill("${1}<img src=x onerror=alert(1)>")
     expect(page.locator(".vlj-pair")).to_have_count(6)
     assert page.locator(".vlj-learn img[src=x]").count() == 0
+    for name in "EFGH":  # 28 pairs, many of them in one place
+        page.get_by_role("button", name="Add a sentence").click()
+        page.get_by_label(f"Sentence {name}", exact=True).fill(f"{name} {name} {name}")
+    expect(page.locator(".vlj-pair")).to_have_count(28)
+    heights = page.locator(".vlj-dot-name").evaluate_all("names => names.map((one) => Number(one.getAttribute('y')))")
+    assert max(heights) <= 256, "no name of a pair stands on the axis and its numbers"
 
 
 def test_exchanging_two_words_makes_the_negative_and_both_inequalities_are_judged(page):

@@ -103,11 +103,10 @@ export class Geometry {
     for (const tick of [0, 0.5, 1]) parts.push(svg('text', { x: x(tick), y: 275, class: 'vlj-tick', 'text-anchor': 'middle' }, `${tick * 100} %`));
     parts.push(svg('text', { x: 227, y: 294, class: 'vlj-axis-name', 'text-anchor': 'middle' }, 'words shared'),
       svg('text', { x: -140, y: 13, class: 'vlj-axis-name', 'text-anchor': 'middle', transform: 'rotate(-90)' }, 'cosine'));
-    const taken = []; // names of pairs that lie together stand under each other
+    const taken = []; // names of pairs that lie together stand over each other, and none on the axis
     for (const { i, j, overlap, cosine } of pairs) {
       const group = svg('g', { class: 'vlj-pair' });
-      let named = y(cosine) + 5;
-      while (taken.some(([a, b]) => Math.abs(a - x(overlap)) < 40 && Math.abs(b - named) < 15)) named += 15;
+      const named = free(y(cosine) + 5, (at) => at > 256 || taken.some(([a, b]) => Math.abs(a - x(overlap)) < 40 && Math.abs(b - at) < 15));
       taken.push([x(overlap), named]);
       group.append(svg('circle', { cx: x(overlap), cy: y(cosine), r: 8, fill: segmentColour(i), stroke: segmentColour(j), 'stroke-width': 4 }),
         svg('text', { x: x(overlap) + (overlap > 0.85 ? -16 : 16), y: named, class: 'vlj-dot-name', 'text-anchor': overlap > 0.85 ? 'end' : 'start' }, LETTERS[i] + LETTERS[j]),
@@ -207,6 +206,11 @@ function whyHard({ measured, checkpoint }) {
   const said = 'This is what the paper’s table of hard negatives measures';
   return measured ? `${said}, and the small text encoder of ${checkpoint} mostly fails it: it goes by the words of a sentence more `
     + `than by who does what to whom. Of ${many(measured.of, 'triplet')} with a hard negative it passes ${measured.percent.toFixed(1)} %.` : `${said}.`;
+}
+
+// The height nearest to the one wished for that is not taken, in lines of text.
+function free(wished, isTaken) {
+  for (let line = 0; ; line++) for (const at of [wished + 15 * line, wished - 15 * line]) if (!isTaken(at)) return at;
 }
 
 const percent = (share) => `${Math.round(share * 100)} %`;

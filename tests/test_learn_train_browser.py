@@ -39,8 +39,9 @@ def steps(page: Page) -> list[str]:
 
 def test_a_run_is_watched_and_held_and_what_it_trained_opens_in_explore(page: Page) -> None:
     expect(page.locator(".vlj-train-arms :checked")).to_have_count(2)  # what was chosen is remembered
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name="Start training").dblclick()
     expect(page.locator(".vlj-tiles-trained li")).to_have_count(8)
+    expect(page.locator(".vlj-learn .vlj-alert-text").first).not_to_contain_text("running here already")
     page.get_by_role("button", name="Pause").click()
     page.wait_for_timeout(1500)
     held = steps(page)

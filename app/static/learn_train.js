@@ -143,8 +143,10 @@ export class Train {
   // --- the run -------------------------------------------------------------------------------------------------
 
   async start() {
-    if (this.busy) return;
+    if (this.busy || this.starting) return;
     clearTimeout(this.settling);
+    this.starting = true;
+    this.showBegin();
     try {
       const { run, key } = await this.api.call('train_start', this.request);
       try { localStorage.setItem(REINS, JSON.stringify({ run, key })); } catch { this.reins = { run, key }; }
@@ -153,6 +155,8 @@ export class Train {
       this.settle();
       this.find('train-run').scrollIntoView({ behavior: 'smooth', block: 'nearest' });
     } catch (error) { this.page.complain(error); this.look(); }
+    this.starting = false;
+    this.showBegin();
   }
 
   async hold(action) {
@@ -223,9 +227,12 @@ export class Train {
     this.drawCharts();
     if (told.examples) this.drawLook();
     this.drawEnd();
-    const closed = this.busy || this.about.closed;
-    this.find('begin').disabled = Boolean(closed);
-    this.find('closed').textContent = this.busy ? (view.mine ? '' : 'Somebody else is training here: you may watch, and start when it has ended.') : this.about.closed || '';
+    this.showBegin();
+  }
+
+  showBegin() {
+    this.find('begin').disabled = Boolean(this.starting || this.busy || this.about.closed);
+    this.find('closed').textContent = this.busy ? (this.view.mine ? '' : 'Somebody else is training here: you may watch, and start when it has ended.') : this.about.closed || '';
   }
 
   drawState() {

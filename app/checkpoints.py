@@ -11,6 +11,7 @@ from app.engine import Engine
 from app.jobs import Job
 from app.messages import Handler, in_one_sentence
 from app.tab import tab
+from vljepa.arms.short import NAME as SHAPES_NAME
 from vljepa.checkpoint import CheckpointInfo, find, list_checkpoints, load, read_config
 from vljepa.config import ModelConfig
 from vljepa.cost import expected_hz
@@ -18,12 +19,13 @@ from vljepa.errors import CheckpointError
 from vljepa.public import PUBLIC, PublicCheckpoint, prepare
 
 STYLE = "checkpoints.css"
-# of those that ship with the app: title, licence, and what one should know
-SHIPPED = {
+NONSENSE = "It knows drawn shapes that move, and nothing else: what it says of a film is nonsense."
+# of those that ship with the app or come of its trainings: title, licence, and what one should know
+KNOWN = {
     "everyday": ("trained here at laptop size",
                  "MIT for the code; the weights' data has terms of its own, see its card", ""),
-    "shapes": ("the drawn world of the Learn tab", "MIT",
-               "It knows drawn shapes that move, and nothing else: what it says of a film is nonsense."),
+    "shapes": ("the drawn world of the Learn tab", "MIT", NONSENSE),
+    SHAPES_NAME: ("what was trained in Learn on its drawn world", "what its maker says", NONSENSE),
 }
 YOURS = ("a checkpoint of yours", "what its maker says", "")
 
@@ -118,7 +120,7 @@ def _row_here(info: CheckpointInfo, engine: Engine) -> dict[str, Any]:
     except CheckpointError as error:
         return row | {"title": "It cannot be used", "licence": "", "notice": str(error), "says": "", "broken": True}
     public = PUBLIC.get(info.name)
-    told = (public.title, public.licence, public.notice) if public else SHIPPED.get(info.name, YOURS)
+    told = (public.title, public.licence, public.notice) if public else KNOWN.get(info.name, YOURS)
     return row | dict(zip(("title", "licence", "notice"), told, strict=True)) | {"says": _says(config)}
 
 

@@ -331,7 +331,7 @@ export class Train {
     for (const name of ['open-trained', 'keep-trained']) this.find(name).hidden = !view.kept;
     this.find('open-trained').disabled = Boolean(this.opening);
     const lacks = view.what === 'shapes' && !view.asked.arms.includes('vljepa') ? 'Only VL-JEPA opens in Explore, and it was not trained.' : 'Too few steps were taken for anything to open.';
-    this.find('trained-said').textContent = view.kept ? `It is the checkpoint ${view.checkpoint} now, until the next training; download it to keep it.` : lacks;
+    this.find('trained-said').textContent = view.kept ? `It is the checkpoint ${view.checkpoint} now, until the next training; download it to keep it. Opening it uses it for everybody who uses this app.` : lacks;
   }
 
   result() {

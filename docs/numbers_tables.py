@@ -15,7 +15,7 @@ from vljepa.arms import report
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "checkpoints/everyday/README.md", ROOT / "checkpoints/shapes/README.md")
 METRICS = ROOT / "checkpoints/everyday/metrics.json"
-SPEED = ROOT / "benchmarks/analyze.json"
+SPEED = tuple(ROOT / "benchmarks" / name for name in ("analyze.json", "analyze_epyc.json"))  # with AMX and without
 LIBRARY = ROOT / "benchmarks/library.json"
 SEGMENTS = ROOT / "benchmarks/segments.json"
 LIVE = ROOT / "benchmarks/live.json"
@@ -74,16 +74,18 @@ def quality() -> str:
 
 
 def speed() -> str:
-    """What `python -m vljepa bench` measured."""
-    m = json.loads(SPEED.read_text())
+    """What `python -m vljepa bench` measured, on each machine that it was run on."""
+    found = [json.loads(path.read_text()) for path in SPEED]
     rows = [
         ("a whole analysis, decoding included, over the bare X-Encoder on the same frames",
-         f"{m['analysis_over_encoder']:.2f} x"),
-        ("importing the library and loading the model", f"{m['load_s']:.1f} s"),
-        ("cutting ten minutes of film anew", f"{m['recut_ms']:.0f} ms"),
-        ("peak memory for 60 minutes over that for 6", f"{m['memory_60min_over_6min']:.2f} x"),
+         *(f"{m['analysis_over_encoder']:.2f} x" for m in found)),
+        ("importing the library and loading the model", *(f"{m['load_s']:.1f} s" for m in found)),
+        ("cutting ten minutes of film anew", *(f"{m['recut_ms']:.0f} ms" for m in found)),
+        ("peak memory for 60 minutes over that for 6", *(f"{m['memory_60min_over_6min']:.2f} x" for m in found)),
     ]
-    return _table(("measure", "result"), rows) + f"\n\n`{m['command']}`, commit {m['commit']}, {m['machine']}."
+    commits = " and ".join(dict.fromkeys(m["commit"] for m in found))
+    return (_table(("measure", *(m["machine"] for m in found)), rows)
+            + f"\n\n`{found[0]['command']}`, commit {commits}.")
 
 
 def library() -> str:

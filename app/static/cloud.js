@@ -2,7 +2,7 @@
 // canvases: a Plotly update costs 21 ms where this costs one or two, and disturbs a drag, where this does not.
 // Three layers: what changes with the view, what changes with each update, and the dot that glides between updates.
 // Points of the trail may have a second place, `own`, on a map that was fitted to them: `showOwn` moves them there and
-// back while the view stays as it is.
+// back. That map has a view of its own, and the common one's stays as it is.
 
 import { canvasContext, clockTime, cssColour, isDark, segmentColour, still, unpack } from './lib.js';
 
@@ -118,7 +118,7 @@ export class Cloud {
   }
 
   reset() {
-    this.views[Number(this.goesOwn)][this.dimensions] = { ...START[this.dimensions] };
+    Object.assign(this.view, START[this.dimensions]);
     this.redraw();
   }
 

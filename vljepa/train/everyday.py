@@ -248,8 +248,8 @@ def _daquar_teacher(photo_set: PhotoSet, photos: Photos, model: VLJEPA) -> np.nd
     return soft_answers(asked, sorted({answer for _, _, answer in asked}), glance, SEED)
 
 
-def _daquar_asked(photo_set: PhotoSet) -> list[Question]:
-    return daquar_questions(photo_set.rows, [photo_set.files[i] for i in photo_set.indices("train")])
+def _daquar_asked(photo_set: PhotoSet, split: str = "train") -> list[Question]:
+    return daquar_questions(photo_set.rows, [photo_set.files[i] for i in photo_set.indices(split)])
 
 
 def _train_captions(flickr: PhotoSet) -> list[list[str]]:
@@ -290,7 +290,7 @@ def _answers_on_val(
     indices, rooms = flickr.indices("val"), indoor.indices("val")
     captions = [flickr.rows[i]["captions"] for i in indices]
     asked = {kind: evaluation_questions(captions, kind, SEED) for kind in ("presence", "colour", "count")}
-    of_rooms = daquar_questions(indoor.rows, [indoor.files[i] for i in rooms])
+    of_rooms = _daquar_asked(indoor, "val")
     answers = sorted({q.answer for q in daquar_questions(indoor.rows, indoor.files)})
 
     def measure() -> dict[str, float]:
